@@ -1,0 +1,214 @@
+"""Signing in, and the people of the desk."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents import services, sessions
+from agents.api import serializers as shapes
+from agents.api.permissions import IsStaff, IsSupervisor, ReadOrSupervise
+from agents.models import AgentProfile, Session, Skill, Team, User
+from agents.sign_in import check_credentials
+from agents.workload import teams_load
+from servicedesk.api.addresses import client_address
+from servicedesk.api.views import DeskAPIView, DeskViewSet, read_body
+from servicedesk.errors import NotAllowed
+
+PEOPLE = User.objects.select_related("agent").prefetch_related("agent__teams")
+
+
+class TokenView(DeskAPIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+    remembers_answers = False  # tokens are not stored
+
+    @extend_schema(
+        request=shapes.SignInSerializer, responses=shapes.SignedInSerializer, auth=[], tags=["auth"]
+    )
+    def post(self, request: Request) -> Response:
+        """Sign in by username or e-mail."""
+        body = read_body(shapes.SignInSerializer, request)
+        now, address = timezone.now(), client_address(request)
+        user = check_credentials(
+            name=body["username"], password=body["password"], address=address, at=now
+        )
+        agent = request.headers.get("User-Agent", "")
+        pair = sessions.start(user=user, at=now, address=address, user_agent=agent)
+        shown = shapes.UserSerializer(PEOPLE.get(pk=user.pk)).data
+        return Response({"access": pair.access, "refresh": pair.refresh, "user": shown})
+
+
+class TokenRefreshView(DeskAPIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+    remembers_answers = False
+
+    @extend_schema(
+        request=shapes.RefreshSerializer,
+        responses=shapes.TokenPairSerializer,
+        auth=[],
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        """The next pair of tokens. A refresh token is good once; reuse ends the session."""
+        body = read_body(shapes.RefreshSerializer, request)
+        pair = sessions.refresh(token=body["refresh"], at=timezone.now())
+        return Response({"access": pair.access, "refresh": pair.refresh})
+
+
+class LogoutView(DeskAPIView):
+    remembers_answers = False
+
+    @extend_schema(
+        request=shapes.SignOutSerializer,
+        responses={204: OpenApiResponse(description="Signed out.")},
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        """End the session of this token, or all sessions of its user."""
+        body = read_body(shapes.SignOutSerializer, request)
+        now = timezone.now()
+        if body["everywhere"]:
+            sessions.sign_out_everywhere(user=request.user, at=now)
+        elif isinstance(request.auth, Session):
+            sessions.revoke(session_id=request.auth.pk, at=now)
+        else:
+            request._request.session.flush()
+        return Response(status=204)
+
+
+class MeView(DeskAPIView):
+    @extend_schema(responses=shapes.UserSerializer, tags=["auth"])
+    def get(self, request: Request) -> Response:
+        """Who is calling."""
+        return Response(shapes.UserSerializer(PEOPLE.get(pk=request.user.pk)).data)
+
+
+@extend_schema_view(list=extend_schema(responses=shapes.UserSerializer(many=True)))
+@extend_schema(tags=["people"])
+class UserViewSet(DeskViewSet):
+    queryset = PEOPLE
+    permission_classes = (IsSupervisor,)
+    serializer_class = shapes.UserSerializer
+
+    def list(self, request: Request) -> Response:
+        """All users, newest first."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(shapes.UserSerializer(page, many=True).data)
+
+    @extend_schema(request=shapes.NewUserSerializer, responses={201: shapes.UserSerializer})
+    def create(self, request: Request) -> Response:
+        """A new user; without a password one who cannot sign in yet."""
+        user = services.create_user(**read_body(shapes.NewUserSerializer, request))
+        return Response(shapes.UserSerializer(PEOPLE.get(pk=user.pk)).data, 201)
+
+    @extend_schema(responses=shapes.UserSerializer)
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One user."""
+        return Response(shapes.UserSerializer(get_object_or_404(PEOPLE, pk=pk)).data)
+
+    @extend_schema(request=shapes.UserChangesSerializer, responses=shapes.UserSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change a user. A new password or role, or deactivation, signs them out everywhere."""
+        user = get_object_or_404(User, pk=pk)
+        body = read_body(shapes.UserChangesSerializer, request)
+        services.update_user(user=user, at=timezone.now(), **body)
+        return Response(shapes.UserSerializer(PEOPLE.get(pk=pk)).data)
+
+
+@extend_schema(tags=["people"])
+class AgentViewSet(DeskViewSet):
+    queryset = AgentProfile.objects.in_service()
+    permission_classes = (IsStaff,)
+    serializer_class = shapes.AgentSerializer
+    ordering = "user_id"
+
+    def list(self, request: Request) -> Response:
+        """Everybody who works on tickets."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(shapes.AgentSerializer(page, many=True).data)
+
+    @extend_schema(responses=shapes.AgentSerializer)
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One agent, by the id of their user."""
+        return Response(self._shown(pk))
+
+    @extend_schema(request=shapes.AgentChangesSerializer, responses=shapes.AgentSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change an agent (supervisors); an agent may change their own availability only."""
+        agent = get_object_or_404(self.get_queryset(), pk=pk)
+        user = request.user
+        is_own_availability = user.pk == pk and set(request.data) <= {"availability"}
+        if not user.is_supervisor and not is_own_availability:
+            raise NotAllowed("Only supervisors change agents; you may change your availability.")
+        body = read_body(shapes.AgentChangesSerializer, request)
+        services.update_agent(agent=agent, at=timezone.now(), **body)
+        return Response(self._shown(pk))
+
+    @extend_schema(request=shapes.AvailabilitySerializer, responses=shapes.AgentSerializer)
+    def availability(self, request: Request) -> Response:
+        """Come and go; leaving, hand back what the customer has not heard of yet."""
+        body = read_body(shapes.AvailabilitySerializer, request)
+        services.set_availability(user=request.user, at=timezone.now(), **body)
+        return Response(self._shown(request.user.pk))
+
+    @extend_schema(responses=shapes.WorkloadSerializer)
+    def workload(self, request: Request) -> Response:
+        """Load and capacity of every active agent and of every team."""
+        agents = list(self.get_queryset().filter(user__is_active=True))
+        report = {"agents": agents, "teams": teams_load(agents)}
+        return Response(shapes.WorkloadSerializer(report).data)
+
+    def _shown(self, pk: int) -> Any:
+        return shapes.AgentSerializer(get_object_or_404(self.get_queryset(), pk=pk)).data
+
+
+class NamedViewSet(DeskViewSet):
+    """A short list that everybody reads and supervisors add to."""
+
+    permission_classes = (IsAuthenticated, ReadOrSupervise)
+    serializer_class = shapes.NamedSerializer
+
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="All teams"),
+    create=extend_schema(
+        summary="A new team",
+        request=shapes.NewNamedSerializer,
+        responses={201: shapes.NamedSerializer},
+    ),
+)
+@extend_schema(tags=["people"])
+class TeamViewSet(NamedViewSet):
+    queryset: QuerySet[Team] = Team.objects.all()
+
+    def create(self, request: Request) -> Response:
+        team = services.create_named(Team, **read_body(shapes.NewNamedSerializer, request))
+        return Response(shapes.NamedSerializer(team).data, 201)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="All skills"),
+    create=extend_schema(
+        summary="A new skill",
+        request=shapes.NewNamedSerializer,
+        responses={201: shapes.NamedSerializer},
+    ),
+)
+@extend_schema(tags=["people"])
+class SkillViewSet(NamedViewSet):
+    queryset: QuerySet[Skill] = Skill.objects.all()
+
+    def create(self, request: Request) -> Response:
+        skill = services.create_named(Skill, **read_body(shapes.NewNamedSerializer, request))
+        return Response(shapes.NamedSerializer(skill).data, 201)

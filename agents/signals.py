@@ -1,0 +1,8 @@
+"""What the agents app announces. It knows no tickets; whoever does may listen."""
+
+from django.dispatch import Signal
+
+# An agent has chosen another availability, after commit.
+# Provides: agent (AgentProfile), reassign (bool: they hand back what they have not started),
+# at (datetime).
+availability_changed = Signal()

@@ -1,0 +1,19 @@
+"""Which socket is where."""
+
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import URLRouter
+from django.urls import path, re_path
+
+from realtime.consumers import DeskConsumer
+
+
+async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse the handshake (403) on any other path."""
+    await send({"type": "websocket.close"})
+
+
+websocket = AuthMiddlewareStack(
+    URLRouter([path("ws/", DeskConsumer.as_asgi()), re_path(r"", nothing_here)])
+)

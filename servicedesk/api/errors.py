@@ -1,0 +1,181 @@
+"""RFC 9457 problems: the one shape of every refusal the API gives."""
+
+import re
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.signals import got_request_exception
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.utils.serializer_helpers import ReturnDict
+
+from servicedesk.errors import DomainError
+
+PROBLEM_JSON = "application/problem+json"
+
+log = structlog.get_logger(__name__)
+
+# status → (code, title) where nobody named a more telling one.
+BY_STATUS = {
+    400: ("bad_request", "The request is not understood"),
+    401: ("not_authenticated", "Sign in first"),
+    403: ("permission_denied", "You may not do this"),
+    404: ("not_found", "There is nothing here"),
+    405: ("method_not_allowed", "This method is not allowed here"),
+    406: ("not_acceptable", "No acceptable representation"),
+    413: ("too_large", "The request is too large"),
+    415: ("unsupported_media_type", "This media type is not supported"),
+    429: ("throttled", "Too many requests"),
+    500: ("internal_error", "Something went wrong on our side"),
+    503: ("unavailable", "The service is not available right now"),
+}
+
+
+@dataclass
+class Problem:
+    """One problem detail. `extra` members stand beside the standard ones."""
+
+    status: int
+    code: str
+    title: str
+    detail: str = ""
+    errors: list[dict[str, str]] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "type": f"/problems/{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail or self.title,
+            "errors": self.errors,
+            **self.extra,
+        }
+
+    def json(self) -> bytes:
+        return orjson.dumps(self.data())
+
+
+def problem_for_status(status: int, detail: str = "") -> Problem:
+    if status not in BY_STATUS:
+        phrase = HTTPStatus(status).phrase
+        return Problem(status, re.sub(r"\W+", "_", phrase.lower()), phrase, detail)
+    code, title = BY_STATUS[status]
+    return Problem(status, code, title, detail)
+
+
+class PayloadTooLarge(DomainError):
+    code = "too_large"
+    status = 413
+    title = "The request is too large"
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
+    """DRF's hook: any exception of a view becomes a problem; an unknown one a 500."""
+    problem = problem_of(exc)
+    if problem is None:
+        request = context.get("request")
+        got_request_exception.send(sender=None, request=getattr(request, "_request", request))
+        log.exception("unhandled_exception", exc_info=exc)
+        problem = problem_for_status(500)
+    return Response(
+        problem.data(), problem.status, headers=problem.headers, content_type=PROBLEM_JSON
+    )
+
+
+def problem_of(exc: Exception) -> Problem | None:
+    """The problem that tells this exception, or None where it is a defect of ours."""
+    match exc:
+        case DomainError():
+            return _of_domain_error(exc)
+        case exceptions.ValidationError():
+            errors = _flatten(exc.detail, "")
+            return Problem(
+                400, "validation_failed", "The request is not valid", errors[0]["detail"], errors
+            )
+        case exceptions.APIException():
+            return _of_api_exception(exc)
+        case Http404():
+            return problem_for_status(404)
+        case PermissionDenied():
+            return problem_for_status(403)
+        case RequestDataTooBig():
+            return problem_for_status(413)
+        case OperationalError() if _is_contention(exc):
+            problem = problem_for_status(503, "The database is busy; try again.")
+            problem.headers["Retry-After"] = "1"
+            return problem
+    return None
+
+
+def _of_domain_error(exc: DomainError) -> Problem:
+    extra = dict(exc.extra)
+    errors = extra.pop("errors", [])
+    headers = {}
+    if "retry_after" in extra:
+        headers["Retry-After"] = str(extra.pop("retry_after"))
+    return Problem(exc.status, exc.code, exc.title, exc.detail, errors, extra, headers)
+
+
+def _of_api_exception(exc: exceptions.APIException) -> Problem:
+    problem = problem_for_status(exc.status_code, _text(exc.detail))
+    problem.code = _code(exc)
+    if header := getattr(exc, "auth_header", None):
+        problem.headers["WWW-Authenticate"] = header
+    if wait := getattr(exc, "wait", None):
+        problem.headers["Retry-After"] = str(int(wait) + 1)
+    return problem
+
+
+def _code(exc: exceptions.APIException) -> str:
+    """DRF's codes are the contract's, but for the ones that BY_STATUS renames."""
+    code = exc.get_codes()
+    if isinstance(code, dict):  # simplejwt: {"detail": …, "code": …, "messages": […]}
+        code = code.get("code", code.get("detail"))
+    if exc.status_code == 401 and code == "authentication_failed":
+        return "token_not_valid"
+    return code if isinstance(code, str) else problem_for_status(exc.status_code).code
+
+
+def _text(detail: Any) -> str:
+    if isinstance(detail, dict):
+        detail = detail.get("detail", "")
+    return str(detail)
+
+
+def _flatten(detail: Any, pointer: str) -> list[dict[str, str]]:
+    """DRF's nested error details as a flat list with JSON pointers (RFC 6901)."""
+    if isinstance(detail, dict | ReturnDict):
+        return [
+            error
+            for key, inner in detail.items()
+            for error in _flatten(
+                inner, pointer if key == "non_field_errors" else f"{pointer}/{_escape(str(key))}"
+            )
+        ]
+    if isinstance(detail, list):
+        nested = any(isinstance(inner, dict | list) for inner in detail)
+        return [
+            error
+            for index, inner in enumerate(detail)
+            for error in _flatten(inner, f"{pointer}/{index}" if nested else pointer)
+        ]
+    return [{"pointer": pointer, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _is_contention(exc: OperationalError) -> bool:
+    """SQLite's busy, PostgreSQL's lock and statement timeouts, an exhausted pool."""
+    text = str(exc).lower()
+    return any(word in text for word in ("locked", "timeout", "pool", "connection"))

@@ -1,0 +1,128 @@
+"""Input fields that take what they say and nothing that merely looks like it.
+
+DRF's own turn 123 into "123" and "yes" into true; a client that sends those has a defect that it
+should hear of.
+"""
+
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from servicedesk.api.text import refuse_control_characters
+
+MAX_ID = 2**63 - 1
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses members it does not know, so that a typo or a forbidden field never passes silently."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
+            raise serializers.ValidationError(
+                {
+                    name: serializers.ErrorDetail("There is no such field.", "unknown_field")
+                    for name in sorted(unknown, key=str)
+                }
+            )
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """Several lines. White space at the ends stays, since Markdown reads it; blank is refused."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if isinstance(data, str) and data and not data.strip() and not self.allow_blank:
+            self.fail("blank")
+        return super().run_validation(data)
+
+
+class Line(serializers.CharField):
+    """One line without control characters; trimmed."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self.validators.append(refuse_control_characters)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number, not one in quotes, not a boolean."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Flag(serializers.BooleanField):
+    """true or false."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+@extend_schema_field(OpenApiTypes.INT64)
+class Reference(serializers.Field[Any, Any, Any, Any]):
+    """The id of something the caller may refer to; anything else answers 404, as in a path."""
+
+    default_error_messages = {"invalid": "An id is a whole number."}
+
+    def __init__(self, queryset: QuerySet[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.queryset = queryset
+
+    def to_internal_value(self, data: Any) -> Model:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        found = self.queryset.all().filter(pk=data).first() if 0 < data <= MAX_ID else None
+        if found is None:
+            raise Http404
+        return found
+
+    def to_representation(self, value: Any) -> Any:
+        return value.pk
+
+
+class References(serializers.ListField):
+    """Several ids, resolved in one query; doubles collapse, one unknown id answers 404."""
+
+    def __init__(self, queryset: QuerySet[Any], *, max_length: int = 200, **kwargs: Any) -> None:
+        child = Whole(min_value=1, max_value=MAX_ID)
+        super().__init__(child=child, max_length=max_length, **kwargs)
+        self.queryset = queryset
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        ids = set(super().to_internal_value(data))
+        found = list(self.queryset.all().filter(pk__in=ids))
+        if len(found) != len(ids):
+            raise Http404
+        return found
+
+
+@extend_schema_field(serializers.ListField(child=serializers.CharField()))
+class Names(serializers.Field[Any, Any, Any, Any]):
+    """Related rows by their names, out of what was prefetched."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: Any) -> list[str]:
+        return [row.name for row in value.all()]

@@ -1,0 +1,125 @@
+"""`Idempotency-Key`: a POST that is sent again is answered again, and not done again.
+
+The key, the effect and the stored answer are one transaction: whatever dies in between, either
+all three are there or none. Only successes are kept, so a mended body may use the same key.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from servicedesk.api.renderers import dumps
+from servicedesk.api.responses import Answer
+from servicedesk.errors import DomainError, FieldError
+from servicedesk.models import IdempotencyKey
+from servicedesk.sweeps import SweepResult
+
+HEADER = "Idempotency-Key"
+KEPT_HEADERS = ("ETag", "Location")
+# How long an answer may stay provisional before it is served as it is (its server died).
+FINISHING = timedelta(seconds=30)
+
+
+class KeyReused(DomainError):
+    code = "idempotency_key_reused"
+    status = 422
+    title = "This Idempotency-Key was used for another request"
+
+
+class StillRunning(DomainError):
+    code = "idempotency_in_progress"
+    status = 409
+    title = "The first request with this Idempotency-Key is still running"
+
+
+def answer_once(
+    handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any
+) -> Response:
+    """Run the handler of a POST once per (user, key)."""
+    key = _key(request)
+    fingerprint = _fingerprint(request)
+    with transaction.atomic():
+        _hold(request.user.pk, key)
+        if kept := _kept(request.user.pk, key):
+            return _replay(kept, fingerprint)
+        response = handler(request, *args, **kwargs)
+        if response.status_code >= 300:
+            return response
+        row = IdempotencyKey(user_id=request.user.pk, key=key, fingerprint=fingerprint)
+        row.is_final = not isinstance(response, Answer)
+        _store(row, response)
+    if isinstance(response, Answer):
+        # The receivers have run after the commit; now the answer shows what they did.
+        response = response.rebuilt()
+        row.is_final = True
+        _store(row, response)
+    return response
+
+
+def forget_old_keys(*, batch: int = 1000) -> SweepResult:
+    """The sweep that drops keys past their lifetime."""
+    oldest = timezone.now() - settings.IDEMPOTENCY_KEY_LIFETIME
+    old = IdempotencyKey.objects.filter(created_at__lt=oldest).order_by("created_at")
+    ids = list(old.values_list("pk", flat=True)[:batch])
+    IdempotencyKey.objects.filter(pk__in=ids).delete()
+    return SweepResult(handled=len(ids))
+
+
+def _key(request: Request) -> str:
+    key = request.headers[HEADER].strip()
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise FieldError(HEADER, "A key has 1 to 255 printable characters.")
+    return key
+
+
+def _fingerprint(request: Request) -> str:
+    body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
+    line = f"{request.method} {request.path_info.rstrip('/')}\n".encode()
+    return hashlib.sha256(line + body).hexdigest()
+
+
+def _hold(user_id: int, key: str) -> None:
+    """Raise StillRunning while another transaction works under this key.
+
+    PostgreSQL tells at once, by an advisory lock that ends with the transaction. SQLite has
+    one writer at a time: the second waits for the first and then finds its answer.
+    """
+    if connection.vendor != "postgresql":
+        return
+    digest = hashlib.sha256(f"{user_id}:{key}".encode()).digest()
+    number = int.from_bytes(digest[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        if not cursor.fetchone()[0]:
+            raise StillRunning("Wait for its answer, then send this again.", retry_after=1)
+
+
+def _kept(user_id: int, key: str) -> IdempotencyKey | None:
+    row = IdempotencyKey.objects.filter(user_id=user_id, key=key).first()
+    if row and row.created_at < timezone.now() - settings.IDEMPOTENCY_KEY_LIFETIME:
+        row.delete()
+        return None
+    return row
+
+
+def _store(row: IdempotencyKey, response: Response) -> None:
+    row.status = response.status_code
+    row.body = orjson.loads(dumps(response.data)) if response.data is not None else None
+    row.headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+    row.save()
+
+
+def _replay(row: IdempotencyKey, fingerprint: str) -> Response:
+    if row.fingerprint != fingerprint:
+        raise KeyReused("Use a new key for a new request.")
+    if not row.is_final and row.created_at > timezone.now() - FINISHING:
+        raise StillRunning("Wait for its answer, then send this again.", retry_after=1)
+    return Response(row.body, row.status, headers={**row.headers, "Idempotency-Replayed": "true"})

@@ -1,0 +1,41 @@
+"""What every view of the API shares."""
+
+from functools import partial
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from servicedesk.api.idempotency import HEADER, answer_once
+
+
+def read_body(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    """The validated body of a request. Raises ValidationError."""
+    serializer = shape(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class DeskAPIView(APIView):
+    """An API view whose POSTs honour `Idempotency-Key`."""
+
+    # Off where the answer holds secrets, which must not be stored.
+    remembers_answers = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        handler = getattr(self, "post", None)
+        if (
+            request.method == "POST"
+            and handler
+            and HEADER in request.headers
+            and self.remembers_answers
+        ):
+            # DRF looks up the handler right after this hook.
+            self.post = partial(answer_once, handler)
+
+
+class DeskViewSet(DeskAPIView, GenericViewSet):  # type: ignore[type-arg]
+    """The same for viewsets."""

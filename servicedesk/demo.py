@@ -1,0 +1,221 @@
+"""A small desk to try: a cast, teams, skills, categories, and tickets in every state."""
+
+import os
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents import services as people_services
+from agents.models import Availability, Role, Skill, Team, User
+from servicedesk.settings.environment import private_file
+from tickets import services
+from tickets.lifecycle import Status
+from tickets.models import Category, Priority, Ticket
+from tickets.services import open_ticket
+
+People = dict[str, User]
+
+CAST = {
+    # username: (name, role)
+    "alice": ("Alice Adams", Role.CUSTOMER),
+    "charlie": ("Charlie Cole", Role.CUSTOMER),
+    "bob": ("Bob Brown", Role.AGENT),
+    "dana": ("Dana Diaz", Role.AGENT),
+    "sam": ("Sam Stone", Role.SUPERVISOR),
+    "admin": ("Admin", Role.SUPERVISOR),
+}
+SKILLS = {
+    "bob": {"vpn": 5, "network": 4, "hardware": 2},
+    "dana": {"hardware": 5, "accounts": 4, "network": 2},
+    "sam": {"accounts": 3},
+}
+TEAMS = {"Network": ("bob", "dana"), "Workplace": ("dana", "bob", "sam")}
+CATEGORIES = {
+    # name: (team, skills)
+    "VPN and remote access": ("Network", ("vpn",)),
+    "Network": ("Network", ("network",)),
+    "Laptops and printers": ("Workplace", ("hardware",)),
+    "Accounts and passwords": ("Workplace", ("accounts",)),
+}
+# requester, category, subject, description, priority, the state to leave it in, days ago
+TICKETS = (
+    (
+        "alice",
+        "VPN and remote access",
+        "VPN drops every ten minutes",
+        "Since this morning the VPN disconnects **every ten minutes**, also on another network.",
+        Priority.HIGH,
+        Status.OPEN,
+        0.1,
+    ),
+    (
+        "alice",
+        "Laptops and printers",
+        "New laptop for a colleague",
+        "A colleague starts on the 1st and needs a laptop.",
+        Priority.NORMAL,
+        Status.PENDING,
+        1.2,
+    ),
+    (
+        "alice",
+        "Accounts and passwords",
+        "Locked out of the payroll system",
+        "Three wrong passwords and now I am locked out.",
+        Priority.URGENT,
+        Status.RESOLVED,
+        2.5,
+    ),
+    (
+        "charlie",
+        "Laptops and printers",
+        "Printer on the 3rd floor jams",
+        "It jams on every second page.",
+        Priority.LOW,
+        Status.ON_HOLD,
+        3.1,
+    ),
+    (
+        "charlie",
+        "Network",
+        "Wi-Fi is slow in meeting room 2",
+        "Video calls freeze there, and only there.",
+        Priority.NORMAL,
+        Status.CLOSED,
+        9.0,
+    ),
+    (
+        "charlie",
+        "Accounts and passwords",
+        "Please delete my old account",
+        "I have a new one since the merger.",
+        Priority.LOW,
+        Status.CANCELLED,
+        4.0,
+    ),
+)
+
+
+def load(*, password: str = "") -> tuple[People, str]:
+    """Make what is missing, and answer the cast and their password. Idempotent.
+
+    The password is the one given, else DEMO_PASSWORD, else one that is made once and kept in
+    DESK_HOME. Only a new cast or a given password sets it.
+    """
+    given = password or os.environ.get("DEMO_PASSWORD", "")
+    secret = given or private_file("demo_password", secrets.token_urlsafe(9))
+    with transaction.atomic():
+        people = {name: _person(name, secret, reset=bool(given)) for name in CAST}
+        _teams_and_skills(people)
+        categories = {name: _category(name) for name in CATEGORIES}
+    if not Ticket.objects.exists():
+        for row in TICKETS:
+            _ticket(row, people, categories)
+    return people, secret
+
+
+def _person(username: str, password: str, *, reset: bool) -> User:
+    name, role = CAST[username]
+    user = User.objects.filter(username=username).first()
+    is_new = user is None
+    if user is None:
+        user = people_services.create_user(
+            username=username,
+            name=name,
+            email=f"{username}@desk.example",
+            role=role,
+            is_superuser=username == "admin",
+        )
+    if is_new or (reset and not user.check_password(password)):
+        # Not through the password rules: a demo may have a short one.
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return user
+
+
+def _teams_and_skills(people: People) -> None:
+    """Memberships and levels, as long as nobody has changed them."""
+    teams = {name: Team.objects.get_or_create(name=name)[0] for name in TEAMS}
+    names = {name for levels in SKILLS.values() for name in levels}
+    skills = {name: Skill.objects.get_or_create(name=name)[0] for name in names}
+    for username, levels in SKILLS.items():
+        agent = people[username].agent
+        if agent.teams.exists() or agent.skills.exists():
+            continue
+        people_services.update_agent(
+            agent=agent,
+            at=timezone.now(),
+            availability=(
+                Availability.AVAILABLE
+                if people[username].role == Role.AGENT
+                else Availability.OFFLINE
+            ),
+            teams=[team for name, team in teams.items() if username in TEAMS[name]],
+            skills={skills[name]: level for name, level in levels.items()},
+        )
+
+
+def _category(name: str) -> Category:
+    team, skills = CATEGORIES[name]
+    category, is_new = Category.objects.get_or_create(
+        name=name, defaults={"team": Team.objects.get(name=team)}
+    )
+    if is_new:
+        category.skills.set(Skill.objects.filter(name__in=skills))
+    return category
+
+
+def _ticket(
+    row: tuple[str, str, str, str, Priority, Status, float],
+    people: People,
+    categories: dict[str, Category],
+) -> None:
+    """Open a ticket in the past and bring it, by the same services as everybody, to its state."""
+    requester, category, subject, description, priority, state, days = row
+    opened_at = timezone.now() - timedelta(days=days)
+    ticket = open_ticket(
+        requester=people[requester],
+        actor=people[requester],
+        subject=subject,
+        description=description,
+        priority=priority,
+        category=categories[category],
+        at=opened_at,
+    )
+    ticket.refresh_from_db()
+    agent = ticket.assignee or people["bob"]
+    answered_at = opened_at + timedelta(minutes=25)
+    services.post_message(
+        ticket=ticket, author=agent, body="Thank you, I am looking into it.", at=answered_at
+    )
+    _bring_to(ticket, state, agent, people[requester], answered_at + timedelta(minutes=30))
+
+
+def _bring_to(ticket: Ticket, state: Status, agent: User, requester: User, at: datetime) -> None:
+    if state == Status.OPEN:
+        services.post_message(
+            ticket=ticket,
+            author=agent,
+            body="The gateway log shows certificate errors; asking the network team.",
+            at=at,
+            is_internal=True,
+        )
+        return
+    first = Status.RESOLVED if state == Status.CLOSED else state
+    comment = {
+        Status.PENDING: "Which model would you like: 13 or 15 inches?",
+        Status.ON_HOLD: "The manufacturer sends a technician on Thursday.",
+        Status.CANCELLED: "Done by the merger project already.",
+    }
+    services.change_status(
+        ticket=ticket,
+        to=first,
+        actor=agent,
+        at=at,
+        comment=comment.get(first, ""),
+        resolution="Unlocked, and the password was reset." if first == Status.RESOLVED else "",
+    )
+    if state == Status.CLOSED:
+        services.change_status(ticket=ticket, to=state, actor=requester, at=at + timedelta(hours=4))

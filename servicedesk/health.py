@@ -1,0 +1,98 @@
+"""Is the process alive, and is the desk ready? Answers for load balancers and operators."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from servicedesk.models import Heartbeat
+
+LAYER_TIMEOUT_SECONDS = 2
+WORKER_IS_STALE_AFTER = timedelta(minutes=2)
+
+log = structlog.get_logger(__name__)
+
+
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """503 when a part that requests need is missing; a stale worker is only a warning.
+
+    The body names the parts, never addresses or error texts: it is public.
+    """
+    database_answers = _holds("database", _check_database)
+    parts = {
+        "database": database_answers,
+        "migrations": database_answers and _holds("migrations", _check_migrations),
+        "channel_layer": _holds("channel_layer", _check_channel_layer),
+    }
+    is_ready = all(parts.values())
+    worker = _worker_state() if database_answers else "unknown"
+    body = {
+        "status": "ok" if is_ready else "unavailable",
+        "checks": {name: "ok" if holds else "failed" for name, holds in parts.items()},
+        "worker": worker,
+        "warnings": [] if worker == "ok" else ["worker_is_stale"],
+    }
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def _holds(name: str, check: Any) -> bool:
+    try:
+        check()
+    except Exception as exc:
+        log.warning("not_ready", part=name, error=repr(exc))
+        return False
+    return True
+
+
+def _check_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+_migrated = False
+
+
+def _check_migrations() -> None:
+    """A schema only moves forward under a running process, so a good answer is remembered."""
+    global _migrated
+    if _migrated:
+        return
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise RuntimeError("migrations are pending")
+    _migrated = True
+
+
+def _check_channel_layer() -> None:
+    async def round_trip() -> None:
+        layer = get_channel_layer()
+        assert layer is not None
+        name = await layer.new_channel()
+        await layer.send(name, {"type": "health"})
+        await layer.receive(name)
+
+    async def within_time() -> None:
+        await asyncio.wait_for(round_trip(), LAYER_TIMEOUT_SECONDS)
+
+    async_to_sync(within_time)()
+
+
+def _worker_state() -> str:
+    beat = Heartbeat.objects.filter(name="worker").first()
+    if beat is None:
+        return "never_seen"
+    return "ok" if timezone.now() - beat.at < WORKER_IS_STALE_AFTER else "stale"

@@ -1,0 +1,74 @@
+import threading
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from servicedesk.models import Heartbeat
+from servicedesk.sweeps import run_forever
+
+
+class Command(BaseCommand):
+    help = "Serve HTTP and WebSocket through Daphne; --worker also runs the sweeps in a thread."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--worker", action="store_true", help="run the sweeps in a thread")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from servicedesk.asgi import application
+
+        host, port = options["host"], options["port"]
+        server = Server(
+            application=application,
+            endpoints=build_endpoint_description_strings(host=host, port=port),
+            server_name=None,
+            verbosity=0,
+            ready_callable=lambda: self.announce(host, port),
+        )
+        with worker_thread() if options["worker"] else _nothing():
+            server.run()
+
+    def announce(self, host: str, port: int) -> None:
+        base = f"http://{host}:{port}"
+        self.stdout.write(
+            f"\nThe desk is open on {base}\n"
+            f"  console    {base}/admin/\n"
+            f"  API        {base}/api/docs/\n"
+            f"  database   {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}\n"
+            "Ctrl-C closes it.\n"
+        )
+        self.stdout.flush()
+
+
+@contextmanager
+def worker_thread(interval: float = 2.0) -> Iterator[None]:
+    """The sweeps beside the server, ended after the batch in hand."""
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=run_forever,
+        name="worker",
+        args=(stop,),
+        kwargs={
+            "interval": interval,
+            "batch": 200,
+            "after_round": lambda: Heartbeat.beat("worker"),
+        },
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

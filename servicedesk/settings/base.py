@@ -1,0 +1,220 @@
+"""What development, production and testing have in common."""
+
+from datetime import timedelta
+from typing import Any
+
+from .environment import BASE_DIR, DESK_HOME, env
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+# Browser origins that may open the socket and call the API with the session cookie.
+ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+# Addresses (or networks) of proxies whose X-Forwarded-For is believed.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+
+ROOT_URLCONF = "servicedesk.urls"
+ASGI_APPLICATION = "servicedesk.asgi.application"
+WSGI_APPLICATION = "servicedesk.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "servicedesk",
+    "agents",
+    "tickets",
+    "realtime",
+    "daphne",
+    "channels",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "servicedesk.apps.DeskAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    # Outermost, so that an answer made by any middleware below still has its request id
+    # and, under /api/, its problem+json.
+    "servicedesk.middleware.RequestContextMiddleware",
+    "servicedesk.middleware.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "servicedesk.middleware.TrailingSlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database -------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DESK_HOME / 'desk.sqlite3'}")
+}
+_database = DATABASES["default"]
+DATABASE_IS_SQLITE = _database["ENGINE"].endswith("sqlite3")
+if DATABASE_IS_SQLITE:
+    _database["OPTIONS"] = {
+        # A transaction that will write takes the lock when it begins: with DEFERRED,
+        # read-then-write transactions that meet fail at once instead of waiting.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 10,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32000;"
+        ),
+    }
+else:
+    # A pool instead of persistent connections: under ASGI each request has a thread of
+    # its own, and connections kept per thread are never given back.
+    _database["CONN_MAX_AGE"] = 0
+    _database["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=10), "timeout": 10},
+        "options": "-c statement_timeout=30s -c lock_timeout=10s "
+        "-c idle_in_transaction_session_timeout=60s",
+    }
+
+# --- Channels -------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": (
+        {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}]},
+        }
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+
+# --- Who signs in, and how ------------------------------------------------------------
+
+AUTH_USER_MODEL = "agents.User"
+# Usernames are unique whatever their case, by a constraint that the check does not see.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+AUTHENTICATION_BACKENDS = ["agents.backends.RoleBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "UPDATE_LAST_LOGIN": False,
+}
+SIGN_IN_FAILURES_ALLOWED = 5
+SIGN_IN_LOCK = timedelta(minutes=15)
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- The API --------------------------------------------------------------------------
+
+JSON_BODY_MAX_BYTES = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = JSON_BODY_MAX_BYTES
+IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=48)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "agents.api.authentication.SessionTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["servicedesk.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["servicedesk.api.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "servicedesk.api.schema.DeskSchema",
+    "DEFAULT_PAGINATION_CLASS": "servicedesk.api.pagination.KeysetPagination",
+    "EXCEPTION_HANDLER": "servicedesk.api.errors.exception_handler",
+    "PAGE_SIZE": 25,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Service desk",
+    "DESCRIPTION": "Tickets, conversations, agents and assignment. Errors are RFC 9457 problems.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "Status": "tickets.lifecycle.Status",
+        "Priority": "tickets.models.ticket.PRIORITY_NAMES",
+        "Role": "agents.models.Role",
+        "Availability": "agents.models.Availability",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "servicedesk.api.schema.add_problem_answers",
+    ],
+}
+
+# --- The desk -------------------------------------------------------------------------
+
+# What each part of the assignment's score counts for; parts are in 0..1.
+ASSIGNMENT_WEIGHTS = {"skill": 0.25, "headroom": 0.25, "rest": 0.05, "affinity": 0.05}
+# Since when an agent counts as fully rested after an assignment.
+ASSIGNMENT_FULL_REST = timedelta(hours=1)
+# How long after closing a customer may reopen a ticket.
+REOPEN_WINDOW = timedelta(days=14)
+
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Service desk <desk@localhost>")
+EMAIL_TIMEOUT = 20
+# Where links in mails point to; the desk has no request at hand when it sends them.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+
+# --- Static files, language, time -----------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# --- Logs -----------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+LOGGING_CONFIG = "servicedesk.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

@@ -1,0 +1,22 @@
+"""One laptop, one command: SQLite, an in-memory channel layer, mails on the console."""
+
+from .base import *  # noqa: F403
+from .base import ALLOWED_HOSTS, ALLOWED_ORIGINS, LOGGING, env
+from .environment import private_file
+
+DEBUG = env.bool("DEBUG", default=True)
+ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+ALLOWED_ORIGINS = ALLOWED_ORIGINS or [
+    f"http://{host}:{env.int('PORT', default=8000)}" for host in ("localhost", "127.0.0.1")
+]
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+LOGGING = {**LOGGING, "format": env.str("LOG_FORMAT", default="console")}
+
+
+def _generated_key() -> str:
+    from django.core.management.utils import get_random_secret_key
+
+    return private_file("secret_key", get_random_secret_key() + get_random_secret_key())
+
+
+SECRET_KEY = env.str("SECRET_KEY", default="") or _generated_key()

@@ -1,0 +1,73 @@
+"""Events as clients read them, over HTTP now and over the socket later: the same members."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agents.api.serializers import PersonSerializer
+from agents.models import User
+from tickets.api.serializers import MessageSerializer
+from tickets.models import Kind, Message, TicketEvent
+
+PEOPLE_IN = {Kind.ASSIGNED: ("from", "to"), Kind.PARTICIPANTS_CHANGED: ("added", "removed")}
+
+
+def render_events(events: Sequence[TicketEvent], caller: User) -> list[dict[str, Any]]:
+    """`{seq, event, at, actor, data}` for the caller's audience; two queries for all of them.
+
+    The log names messages and people by id; here they become what the caller may see of them.
+    Internal events must have been left out already.
+    """
+    messages = _messages(events)
+    people = _people(events)
+    return [_render(event, caller, messages, people) for event in events]
+
+
+def _render(
+    event: TicketEvent,
+    caller: User,
+    messages: dict[int, Message],
+    people: dict[int, User],
+) -> dict[str, Any]:
+    is_staff = caller.is_desk_staff
+    data = dict(event.data if is_staff else event.public_data or {})
+    if event.kind == Kind.MESSAGE_CREATED:
+        message = messages[data["message"]]
+        data["message"] = MessageSerializer(message, context={"caller": caller}).data
+    for key in PEOPLE_IN.get(Kind(event.kind), ()):
+        data[key] = _named(data[key], people)
+    return {
+        "seq": event.seq if is_staff else event.public_seq,
+        "event": event.kind,
+        "at": event.at,
+        "actor": actor_of(event),
+        "data": data,
+    }
+
+
+def actor_of(event: TicketEvent) -> dict[str, Any] | None:
+    """Who did it; None where the desk did it by itself."""
+    if event.actor is None:
+        return None
+    kind = "supervisor" if event.actor.is_superuser else event.actor.role
+    return {**PersonSerializer(event.actor).data, "kind": kind}
+
+
+def _named(value: Any, people: dict[int, User]) -> Any:
+    if isinstance(value, list):
+        return [PersonSerializer(people[pk]).data for pk in value]
+    return None if value is None else PersonSerializer(people[value]).data
+
+
+def _messages(events: Iterable[TicketEvent]) -> dict[int, Message]:
+    ids = [event.data["message"] for event in events if event.kind == Kind.MESSAGE_CREATED]
+    return Message.objects.select_related("author").in_bulk(ids) if ids else {}
+
+
+def _people(events: Iterable[TicketEvent]) -> dict[int, User]:
+    ids: set[int] = set()
+    for event in events:
+        for key in PEOPLE_IN.get(Kind(event.kind), ()):
+            value = event.data[key]
+            ids.update(value if isinstance(value, list) else [value])
+    ids.discard(None)  # type: ignore[arg-type]
+    return User.objects.in_bulk(ids) if ids else {}

@@ -1,0 +1,137 @@
+"""What a list of tickets may be narrowed and ordered by. Whatever is not named here is a 400."""
+
+import re
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import Q, QuerySet
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from servicedesk.errors import FieldError
+from tickets.lifecycle import Status
+from tickets.models import Priority, Ticket
+from tickets.models.ticket import TicketQuerySet
+from tickets.search import MAX_QUERY, matching
+
+ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+# By the name in the API: the field for staff and the field for customers.
+ORDERINGS = {
+    "updated_at": ("updated_at", "public_updated_at"),
+    "created_at": ("created_at", "created_at"),
+    "priority": ("priority", "priority"),
+}
+# Parameters of the paging, which are not filters.
+PAGING = {"cursor", "page_size", "count", "ordering"}
+
+
+def _split(value: str) -> list[str]:
+    return [part for part in value.split(",") if part]
+
+
+def ordering_of(request: Request, default: str = "-updated_at") -> str:
+    """The model field to order by, with its sign. Raises FieldError for an unknown one."""
+    asked = request.query_params.get("ordering") or default
+    name = asked.removeprefix("-")
+    if name not in ORDERINGS:
+        raise FieldError("ordering", f"Known orderings: {', '.join(ORDERINGS)}.")
+    field = ORDERINGS[name][0 if request.user.is_desk_staff else 1]
+    return f"-{field}" if asked.startswith("-") else field
+
+
+class KeysField(forms.CharField):
+    """Comma-separated words out of a fixed list."""
+
+    def __init__(self, *, known: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = known
+
+    def clean(self, value: Any) -> list[str]:
+        words = _split(super().clean(value))
+        if unknown := [word for word in words if word not in self.known]:
+            raise forms.ValidationError(f"Unknown: {', '.join(unknown)}.")
+        return words
+
+
+class KeysFilter(django_filters.Filter):
+    field_class = KeysField
+
+
+class IdsField(forms.CharField):
+    """Comma-separated ids, and the words that are allowed instead."""
+
+    def __init__(self, *, words: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words = words
+
+    def clean(self, value: Any) -> list[str]:
+        parts = _split(super().clean(value))
+        if bad := [part for part in parts if part not in self.words and not ID.fullmatch(part)]:
+            raise forms.ValidationError(f"Not an id: {', '.join(bad)[:100]}.")
+        return parts
+
+
+class IdsFilter(django_filters.Filter):
+    field_class = IdsField
+
+
+class TicketFilters(django_filters.FilterSet):
+    status = KeysFilter(method="by_status", known=Status.values)
+    priority = KeysFilter(method="by_priority", known=[p.key for p in Priority])
+    assignee = IdsFilter(method="by_reference", words=("me", "none"))
+    team = IdsFilter(method="by_reference", words=("none",))
+    requester = IdsFilter(method="by_reference", words=("me",))
+    category = IdsFilter(method="by_reference", words=("none",))
+    tag = django_filters.CharFilter(method="by_tag", max_length=500)
+    escalated = django_filters.BooleanFilter(method="by_escalation")
+    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
+    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
+    updated_after = django_filters.IsoDateTimeFilter(method="by_update")
+    q = django_filters.CharFilter(method="by_text", max_length=MAX_QUERY)
+
+    class Meta:
+        model = Ticket
+        fields: list[str] = []
+
+    def is_valid(self) -> bool:
+        """Also refuses parameters that are no filters, and what a text field cannot hold."""
+        if unknown := sorted(set(self.data) - set(self.filters) - PAGING):
+            raise ValidationError({name: ["There is no such filter."] for name in unknown})
+        if any("\x00" in value for value in self.data.values()):
+            raise ValidationError("A filter holds a NUL.")
+        escalated = self.data.get("escalated")
+        if escalated is not None and escalated not in ("true", "false"):
+            raise ValidationError({"escalated": ["true or false."]})
+        return bool(super().is_valid())
+
+    def by_status(self, tickets: TicketQuerySet, name: str, words: list[str]) -> Any:
+        return tickets.filter(status__in=words)
+
+    def by_priority(self, tickets: TicketQuerySet, name: str, words: list[str]) -> Any:
+        return tickets.filter(priority__in=[Priority.from_key(word) for word in words])
+
+    def by_reference(self, tickets: TicketQuerySet, name: str, words: list[str]) -> Any:
+        ids = [int(word) for word in words if word.isdigit()]
+        if "me" in words:
+            ids.append(self.request.user.pk)
+        wanted = Q(**{f"{name}__in": ids})
+        return tickets.filter(
+            wanted | Q(**{f"{name}__isnull": True}) if "none" in words else wanted
+        )
+
+    def by_tag(self, tickets: TicketQuerySet, name: str, value: str) -> Any:
+        tagged = Ticket.tags.through.objects.filter(tag__name__in=_split(value.lower()))
+        return tickets.filter(pk__in=tagged.values("ticket"))
+
+    def by_escalation(self, tickets: TicketQuerySet, name: str, value: bool) -> Any:
+        return (
+            tickets.filter(escalation_level__gt=0) if value else tickets.filter(escalation_level=0)
+        )
+
+    def by_update(self, tickets: TicketQuerySet, name: str, value: Any) -> Any:
+        field = ORDERINGS["updated_at"][0 if self.request.user.is_desk_staff else 1]
+        return tickets.filter(**{f"{field}__gte": value})
+
+    def by_text(self, tickets: TicketQuerySet, name: str, value: str) -> QuerySet[Ticket]:
+        return matching(tickets, value, notes=self.request.user.is_desk_staff)

@@ -1,0 +1,19 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class TicketsConfig(AppConfig):
+    name = "tickets"
+    verbose_name = "Tickets"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from servicedesk import sweeps
+        from tickets import database, signals
+        from tickets import sweeps as own
+
+        signals.connect()
+        post_migrate.connect(database.install, sender=self)
+        sweeps.register("announce_events", own.announce_events)
+        sweeps.register("assign_tickets", own.assign_tickets)
+        sweeps.register("send_notifications", own.send_notifications)

@@ -1,0 +1,80 @@
+"""Who could take a ticket: the facts that scoring needs, in a fixed number of queries."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Count
+
+from agents.models import AgentProfile, AgentSkill, Availability, Role
+from tickets.assignment.scoring import Candidate, Rules, Work, rested_since
+from tickets.models import Kind, Ticket, TicketEvent
+
+
+def rules() -> Rules:
+    return Rules(settings.ASSIGNMENT_WEIGHTS, settings.ASSIGNMENT_FULL_REST)
+
+
+def work_of(ticket: Ticket) -> Work:
+    return Work(
+        team_id=ticket.team_id,
+        skills={skill.pk: skill.name for skill in ticket.required_skills.all()},
+        weight=max(1, ticket.weight),
+        excluded=_taken_from(ticket),
+    )
+
+
+def candidates_for(ticket: Ticket, at: datetime) -> list[Candidate]:
+    """Every agent, with load, teams, skills and history with the requester. Five queries."""
+    profiles = AgentProfile.objects.select_related("user").exclude(user__role=Role.CUSTOMER)
+    skills = _skills(ticket)
+    members = set(ticket.team.agents.values_list("pk", flat=True)) if ticket.team else set()
+    history = _history(ticket)
+    return [
+        Candidate(
+            id=profile.pk,
+            name=profile.user.display_name,
+            is_active=profile.user.is_active,
+            is_available=profile.availability == Availability.AVAILABLE,
+            capacity=profile.capacity,
+            load=profile.open_load - (ticket.weight if ticket.assignee_id == profile.pk else 0),
+            teams=(ticket.team_id,) if profile.pk in members and ticket.team_id else (),
+            skills=skills[profile.pk],
+            rested=rested_since(profile.last_assigned_at, at),
+            shared_history=history.get(profile.pk, 0),
+        )
+        for profile in profiles
+    ]
+
+
+def _skills(ticket: Ticket) -> dict[int, dict[int, int]]:
+    """Levels in the skills that this ticket needs, by agent."""
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    wanted = [skill.pk for skill in ticket.required_skills.all()]
+    rows = AgentSkill.objects.filter(skill__in=wanted).values_list("agent_id", "skill_id", "level")
+    for agent_id, skill_id, level in rows:
+        found[agent_id][skill_id] = level
+    return found
+
+
+def _history(ticket: Ticket) -> dict[int, int]:
+    """How many earlier tickets of the same requester each agent has had."""
+    rows = (
+        Ticket.objects.filter(requester=ticket.requester_id)
+        .exclude(pk=ticket.pk)
+        .exclude(assignee=None)
+        .order_by()
+        .values("assignee")
+        .annotate(n=Count("pk"))
+    )
+    return {row["assignee"]: row["n"] for row in rows}
+
+
+def _taken_from(ticket: Ticket) -> tuple[int, ...]:
+    """The agent from whom the ticket was last taken back into the queue, if it lies there."""
+    if ticket.assignee_id is not None or ticket.last_seq <= 1:
+        return ()
+    last = TicketEvent.objects.filter(ticket=ticket, kind=Kind.ASSIGNED).order_by("-seq").first()
+    if last is None or last.data["to"] is not None or last.data["from"] is None:
+        return ()
+    return (last.data["from"],)

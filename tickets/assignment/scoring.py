@@ -1,0 +1,162 @@
+"""Who should get a ticket, and why. Pure: the same function serves auto-assignment,
+recommendations and (later) balancing, so that they can never disagree.
+
+Hard gates first, each with a reason code; then a weighted mean of parts, each in 0..1.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from agents.models import AgentSkill
+
+# Earlier tickets of the requester that make an agent fully familiar with them.
+FULL_AFFINITY = 3
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the ticket asks for. `weight` is in load units."""
+
+    team_id: int | None = None
+    skills: Mapping[int, str] = field(default_factory=dict)
+    weight: int = 1
+    excluded: Collection[int] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of an agent at the moment of the decision. `load` is without this ticket."""
+
+    id: int
+    name: str
+    is_active: bool = True
+    is_available: bool = True
+    capacity: int = 1
+    load: int = 0
+    teams: Collection[int] = ()
+    skills: Mapping[int, int] = field(default_factory=dict)
+    rested: timedelta | None = None  # since the last assignment; None: never had one
+    shared_history: int = 0  # earlier tickets of this requester
+
+
+@dataclass(frozen=True)
+class Scored:
+    candidate: Candidate
+    parts: Mapping[str, float]
+    total: float
+    gates: Sequence[str]
+
+    @property
+    def is_eligible(self) -> bool:
+        return not self.gates
+
+
+Gate = Callable[[Candidate, Work], bool]
+GATES: dict[str, Gate] = {
+    "inactive": lambda who, work: not who.is_active,
+    "away": lambda who, work: not who.is_available,
+    "not_in_team": lambda who, work: work.team_id is not None and work.team_id not in who.teams,
+    "missing_skill": lambda who, work: any(skill not in who.skills for skill in work.skills),
+    "at_capacity": lambda who, work: who.load + work.weight > who.capacity,
+    "excluded": lambda who, work: who.id in work.excluded,
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings of the score. Parts without a weight do not count."""
+
+    weights: Mapping[str, float]
+    full_rest: timedelta
+
+
+def _skill(who: Candidate, work: Work, rules: Rules) -> float:
+    if not work.skills:
+        return 1.0
+    levels = [who.skills.get(skill, 0) for skill in work.skills]
+    return sum(levels) / (AgentSkill.MAX_LEVEL * len(levels))
+
+
+def _headroom(who: Candidate, work: Work, rules: Rules) -> float:
+    return max(0.0, 1 - who.load / who.capacity) if who.capacity else 0.0
+
+
+def _rest(who: Candidate, work: Work, rules: Rules) -> float:
+    return 1.0 if who.rested is None else min(1.0, max(0.0, who.rested / rules.full_rest))
+
+
+def _affinity(who: Candidate, work: Work, rules: Rules) -> float:
+    return min(1.0, who.shared_history / FULL_AFFINITY)
+
+
+Part = Callable[[Candidate, Work, Rules], float]
+PARTS: dict[str, Part] = {
+    "skill": _skill,
+    "headroom": _headroom,
+    "rest": _rest,
+    "affinity": _affinity,
+}
+
+
+def score(who: Candidate, work: Work, rules: Rules) -> Scored:
+    """Gates and parts of one candidate; `total` is the weighted mean of the parts, in 0..1."""
+    parts = {name: round(part(who, work, rules), 4) for name, part in PARTS.items()}
+    weight = sum(rules.weights.get(name, 0) for name in parts)
+    total = sum(rules.weights.get(name, 0) * value for name, value in parts.items())
+    gates = [code for code, closes in GATES.items() if closes(who, work)]
+    return Scored(who, parts, round(total / weight, 4) if weight else 0.0, gates)
+
+
+def rank(candidates: Sequence[Candidate], work: Work, rules: Rules) -> list[Scored]:
+    """Best first, the ineligible last. Ties: longest without an assignment, then the id."""
+    scored = [score(who, work, rules) for who in candidates]
+    return sorted(scored, key=_order)
+
+
+def _order(scored: Scored) -> tuple[bool, float, float, int]:
+    who = scored.candidate
+    rested = float("inf") if who.rested is None else who.rested.total_seconds()
+    return (not scored.is_eligible, -scored.total, -rested, who.id)
+
+
+def summary(scored: Scored, work: Work) -> str:
+    """One sentence for people."""
+    who = scored.candidate
+    if scored.gates:
+        return f"Not now: {', '.join(GATE_WORDS[gate] for gate in scored.gates)}."
+    known = ", ".join(f"{name} {who.skills[skill]}/5" for skill, name in work.skills.items())
+    facts = [f"knows {known}"] if known else []
+    facts.append(f"{who.load} of {who.capacity} in work")
+    if who.shared_history:
+        facts.append("knows the requester")
+    return f"{'; '.join(facts).capitalize()}."
+
+
+GATE_WORDS = {
+    "inactive": "the account is inactive",
+    "away": "not available",
+    "not_in_team": "not in the ticket's team",
+    "missing_skill": "lacks a needed skill",
+    "at_capacity": "at capacity",
+    "excluded": "the ticket was taken from them",
+}
+
+
+def describe(ranked: Sequence[Scored], work: Work) -> list[dict[str, object]]:
+    """The candidates as the API shows them and as a decision keeps them."""
+    return [
+        {
+            "agent": {"id": scored.candidate.id, "name": scored.candidate.name},
+            "total": scored.total,
+            "parts": dict(scored.parts),
+            "eligible": scored.is_eligible,
+            "gates": list(scored.gates),
+            "summary": summary(scored, work),
+        }
+        for scored in ranked
+    ]
+
+
+def rested_since(last_assigned_at: datetime | None, at: datetime) -> timedelta | None:
+    return None if last_assigned_at is None else at - last_assigned_at

@@ -1,0 +1,35 @@
+"""Every lock of the app. Tickets before agents, each in the order of their ids.
+
+On SQLite, which has one writer at a time, the transaction itself (BEGIN IMMEDIATE) is the lock.
+"""
+
+from collections.abc import Collection
+
+from django.http import Http404
+
+from agents.models import AgentProfile
+from servicedesk.api.preconditions import VersionConflict
+from tickets.models import Ticket
+
+
+def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
+    """The ticket, fresh and locked until the transaction ends.
+
+    `expected` holds the versions that the caller has seen (If-Match). Raises Http404 where there
+    is no such ticket and VersionConflict where it has another version.
+    """
+    tickets = Ticket.objects.select_for_update(of=("self",)).select_related("requester", "assignee")
+    ticket = tickets.filter(pk=pk).first()
+    if ticket is None:
+        raise Http404
+    if expected is not None and ticket.version not in expected:
+        raise VersionConflict(
+            f"The ticket has version {ticket.version} now.", version=ticket.version
+        )
+    return ticket
+
+
+def lock_agents(ids: Collection[int | None]) -> None:
+    """Lock agents whose load is about to change, so that two hand-overs cannot deadlock."""
+    wanted = sorted(pk for pk in set(ids) if pk is not None)
+    list(AgentProfile.objects.select_for_update().filter(pk__in=wanted).order_by("pk").values("pk"))

@@ -1,0 +1,45 @@
+"""Everything that can happen to a ticket. The only writers of status, assignee and log.
+
+Each service is one transaction, keyword-only, and takes the moment as `at`. It locks the ticket,
+checks the rules, saves, and records what happened; what follows from that (assigning, telling
+people) is done by receivers after the commit.
+"""
+
+from tickets.services.assign import (
+    assign,
+    assign_automatically,
+    assign_if_possible,
+    claim,
+    hand_back_unstarted,
+    recommend,
+)
+from tickets.services.category import create_category
+from tickets.services.edit import change_priority, update_ticket
+from tickets.services.escalate import escalate
+from tickets.services.move import change_status
+from tickets.services.open import open_ticket
+from tickets.services.rate import rate
+from tickets.services.read import mark_read
+from tickets.services.reply import Posted, post_message
+from tickets.services.take_part import add_participant, remove_participant
+
+__all__ = [
+    "Posted",
+    "add_participant",
+    "assign",
+    "assign_automatically",
+    "assign_if_possible",
+    "change_priority",
+    "change_status",
+    "claim",
+    "create_category",
+    "escalate",
+    "hand_back_unstarted",
+    "mark_read",
+    "open_ticket",
+    "post_message",
+    "rate",
+    "recommend",
+    "remove_participant",
+    "update_ticket",
+]

@@ -1,0 +1,231 @@
+"""Putting a ticket into somebody's hands: by decision, by claim, or by the score."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from agents.models import AgentProfile, Role, User
+from servicedesk.errors import DomainError, FieldError, NotAllowed
+from tickets.assignment import scoring
+from tickets.assignment.candidates import candidates_for, rules, work_of
+from tickets.assignment.claim import claim_place, force_place, reweigh
+from tickets.assignment.scoring import Scored, Work
+from tickets.events import Entry, record
+from tickets.lifecycle import Status
+from tickets.locks import lock_agents, lock_ticket
+from tickets.models import AssignmentDecision, Kind, Ticket
+from tickets.parts import require_staff
+from tickets.services.move import STATUS_FIELDS, move_by_itself
+
+Method = AssignmentDecision.Method
+# How many candidates a stored decision keeps: the chosen one and those it was chosen from.
+KEPT_CANDIDATES = 20
+
+
+class AgentAtCapacity(DomainError):
+    code = "agent_at_capacity"
+    title = "The agent has no room for another ticket"
+
+
+class AgentUnavailable(DomainError):
+    code = "agent_unavailable"
+    title = "The agent is not available"
+
+
+class NoAgentAvailable(DomainError):
+    code = "no_agent_available"
+    title = "Nobody can take this ticket right now"
+
+
+class AlreadyAssigned(DomainError):
+    code = "already_assigned"
+    title = "Somebody has taken this ticket"
+
+
+class TicketEnded(DomainError):
+    code = "ticket_ended"
+    title = "This ticket is finished"
+
+
+@transaction.atomic
+def assign(
+    *,
+    ticket: Ticket,
+    to: User | None,
+    actor: User,
+    at: datetime,
+    force: bool = False,
+    expected: Collection[int] | None = None,
+) -> Ticket:
+    """Give a ticket to an agent, or (None) back to the queue.
+
+    Raises AgentUnavailable and AgentAtCapacity unless a supervisor forces it.
+    """
+    require_staff(actor)
+    if force and not actor.is_supervisor:
+        raise NotAllowed("Only supervisors may force an assignment.")
+    if to is not None and (to.role == Role.CUSTOMER and not to.is_superuser):
+        raise FieldError("assignee", "Only agents and supervisors are assigned to tickets.")
+    ticket = lock_ticket(ticket.pk, expected)
+    _refuse_ended(ticket)
+    if (to.pk if to else None) == ticket.assignee_id:
+        return ticket
+    if to is None:
+        return _back_to_queue(ticket, actor, at)
+    lock_agents([ticket.assignee_id, to.pk])
+    if force:
+        force_place(to.pk, weight=ticket.weight, at=at)
+    else:
+        _claim_or_explain(to, ticket, at)
+    return _hand_over(ticket, to, Method.MANUAL, actor, at, *_as_seen(ticket, to, at))
+
+
+@transaction.atomic
+def claim(*, ticket: Ticket, agent: User, at: datetime) -> Ticket:
+    """An agent takes an unassigned ticket. Of many at once exactly one does.
+
+    Raises AlreadyAssigned, AgentUnavailable or AgentAtCapacity. Skills do not bar a claim.
+    """
+    require_staff(agent)
+    ticket = lock_ticket(ticket.pk)
+    if ticket.assignee_id is not None:
+        raise AlreadyAssigned("Somebody has this ticket already.", assignee=ticket.assignee_id)
+    _refuse_ended(ticket)
+    _claim_or_explain(agent, ticket, at)
+    return _hand_over(ticket, agent, Method.CLAIM, agent, at, *_as_seen(ticket, agent, at))
+
+
+@transaction.atomic
+def assign_automatically(
+    *,
+    ticket: Ticket,
+    actor: User | None,
+    at: datetime,
+    expected: Collection[int] | None = None,
+) -> Ticket:
+    """Give a ticket to the best agent there is now. Raises NoAgentAvailable with why, per agent."""
+    if actor is not None:
+        require_staff(actor)
+    ticket = lock_ticket(ticket.pk, expected)
+    _refuse_ended(ticket)
+    work, ranked = _rank(ticket, at)
+    eligible = [scored for scored in ranked if scored.is_eligible]
+    # Best first; whoever was filled up by somebody else in the meantime is passed over.
+    for scored in eligible:
+        agent_id = scored.candidate.id
+        if agent_id == ticket.assignee_id:
+            return ticket
+        lock_agents([ticket.assignee_id, agent_id])
+        if claim_place(agent_id, weight=ticket.weight, at=at):
+            agent = User.objects.get(pk=agent_id)
+            return _hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
+    raise NoAgentAvailable(
+        "No agent passes every gate.", candidates=scoring.describe(ranked[:KEPT_CANDIDATES], work)
+    )
+
+
+def assign_if_possible(*, ticket: Ticket, at: datetime) -> bool:
+    """What the desk does by itself with a ticket nobody has: assign it, or leave it waiting."""
+    fresh = Ticket.objects.unassigned().filter(pk=ticket.pk).first()
+    if fresh is None:
+        return False
+    try:
+        assign_automatically(ticket=fresh, actor=None, at=at)
+    except (NoAgentAvailable, TicketEnded):
+        return False
+    return True
+
+
+def hand_back_unstarted(*, agent: AgentProfile, at: datetime) -> int:
+    """Put an agent's tickets that the customer has not heard of yet back into the queue."""
+    tickets = Ticket.objects.filter(
+        assignee=agent.pk, status__in=(Status.NEW, Status.OPEN), first_responded_at=None
+    )
+    handed_back = 0
+    for pk in tickets.order_by("pk").values_list("pk", flat=True):
+        handed_back += _hand_back(pk, agent.pk, at)
+    return handed_back
+
+
+@transaction.atomic
+def _hand_back(ticket_id: int, agent_id: int, at: datetime) -> bool:
+    ticket = lock_ticket(ticket_id)
+    if ticket.assignee_id != agent_id or ticket.first_responded_at is not None:
+        return False
+    _back_to_queue(ticket, None, at)
+    transaction.on_commit(lambda: assign_if_possible(ticket=ticket, at=at))
+    return True
+
+
+def recommend(*, ticket: Ticket, at: datetime) -> list[dict[str, Any]]:
+    """All agents, best first, each with parts, gates and a sentence."""
+    work, ranked = _rank(ticket, at)
+    return scoring.describe(ranked, work)
+
+
+def _rank(ticket: Ticket, at: datetime) -> tuple[Work, list[Scored]]:
+    work = work_of(ticket)
+    return work, scoring.rank(candidates_for(ticket, at), work, rules())
+
+
+def _refuse_ended(ticket: Ticket) -> None:
+    if ticket.is_ended:
+        raise TicketEnded(f"The ticket is {ticket.status}; reopen it first.")
+
+
+def _claim_or_explain(agent: User, ticket: Ticket, at: datetime) -> None:
+    if claim_place(agent.pk, weight=ticket.weight, at=at):
+        return
+    profile = AgentProfile.objects.select_related("user").filter(pk=agent.pk).first()
+    if profile is None or not profile.user.is_active or profile.availability != "available":
+        raise AgentUnavailable("The agent is away, offline or inactive.")
+    raise AgentAtCapacity(
+        "The agent's capacity is used up.", capacity=profile.capacity, open_load=profile.open_load
+    )
+
+
+def _as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
+    """How the score saw an agent whom somebody chose: the decision keeps that too."""
+    work, ranked = _rank(ticket, at)
+    return work, [scored for scored in ranked if scored.candidate.id == agent.pk]
+
+
+def _hand_over(
+    ticket: Ticket,
+    agent: User,
+    method: AssignmentDecision.Method,
+    actor: User | None,
+    at: datetime,
+    work: Work,
+    ranked: list[Scored],
+) -> Ticket:
+    """Everything that goes with a new assignee whose place is already taken."""
+    before = ticket.assignee_id
+    reweigh(before, by=-ticket.weight)
+    ticket.assignee = agent
+    AssignmentDecision.objects.create(
+        ticket=ticket,
+        agent=agent,
+        method=method,
+        decided_at=at,
+        weights=dict(rules().weights),
+        candidates=scoring.describe(ranked[:KEPT_CANDIDATES], work),
+    )
+    data = {"from": before, "to": agent.pk, "method": method.value}
+    entries, changed = [Entry(Kind.ASSIGNED, data, data)], {"assignee"}
+    if ticket.status == Status.NEW:
+        entries.append(move_by_itself(ticket, Status.OPEN, at=at))
+        changed |= set(STATUS_FIELDS)
+    record(ticket, *entries, actor=actor, at=at, changed=changed)
+    return ticket
+
+
+def _back_to_queue(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
+    before = ticket.assignee_id
+    reweigh(before, by=-ticket.weight)
+    ticket.assignee = None
+    data = {"from": before, "to": None, "method": Method.MANUAL.value}
+    record(ticket, Entry(Kind.ASSIGNED, data, data), actor=actor, at=at, changed=["assignee"])
+    return ticket

@@ -1,0 +1,130 @@
+"""Replies and internal notes, and what a reply does to the ticket."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from agents.models import User
+from servicedesk.errors import DomainError
+from tickets.events import Entry, record
+from tickets.lifecycle import FINAL_STATUSES, Status
+from tickets.locks import lock_ticket
+from tickets.models import Message, Ticket
+from tickets.parts import is_agent_reply, require_staff
+from tickets.services.messages import add_message
+from tickets.services.move import STATUS_FIELDS, move_by_itself
+from tickets.services.open import open_ticket
+
+
+class IdempotencyConflict(DomainError):
+    code = "idempotency_conflict"
+    status = 409
+    title = "This client_msg_id was used for another message"
+
+
+@dataclass(frozen=True)
+class Posted:
+    """`is_new` is False where the message was there already; `follow_up` where it opened one."""
+
+    message: Message
+    is_new: bool = True
+    follow_up: Ticket | None = None
+
+
+@transaction.atomic
+def post_message(
+    *,
+    ticket: Ticket,
+    author: User,
+    body: str,
+    at: datetime,
+    is_internal: bool = False,
+    client_msg_id: str | None = None,
+) -> Posted:
+    """Add a reply or a note.
+
+    The desk's first reply opens a new ticket and sets `first_responded_at`; a customer's reply
+    takes a pending or resolved ticket, and a closed one within its window, back to open. After
+    that, or once cancelled, it opens a follow-up ticket. The same `client_msg_id` again answers
+    the same message; with another body it raises IdempotencyConflict.
+    """
+    if is_internal:
+        require_staff(author)
+    ticket = lock_ticket(ticket.pk)
+    if client_msg_id and (earlier := _sent_before(ticket, author, client_msg_id)):
+        return _again(earlier, ticket, body, is_internal)
+    is_customer_reply = not is_internal and not is_agent_reply(author, ticket)
+    if is_customer_reply and not _takes_replies(ticket, at):
+        return _follow_up(ticket, author, body, at, client_msg_id)
+    entry, changed = add_message(
+        ticket, author, body, is_internal=is_internal, at=at, client_msg_id=client_msg_id
+    )
+    entries = [entry]
+    if (target := _moves_to(ticket, is_internal, is_customer_reply)) is not None:
+        entries.append(move_by_itself(ticket, target, at=at))
+        changed |= set(STATUS_FIELDS)
+    record(ticket, *entries, actor=author, at=at, changed=changed)
+    return Posted(_message_of(ticket, entry))
+
+
+def _moves_to(ticket: Ticket, is_internal: bool, is_customer_reply: bool) -> Status | None:
+    """Where a message of this kind takes the ticket, if anywhere."""
+    if is_internal:
+        return None
+    if not is_customer_reply:
+        return Status.OPEN if ticket.status == Status.NEW else None
+    waiting = (Status.PENDING, Status.RESOLVED, Status.CLOSED)
+    return Status.OPEN if ticket.status in waiting else None
+
+
+def _takes_replies(ticket: Ticket, at: datetime) -> bool:
+    """Whether a customer's reply still belongs here, rather than into a follow-up."""
+    if ticket.status not in FINAL_STATUSES:
+        return True
+    return ticket.status == Status.CLOSED and ticket.can_be_reopened_by_reply(
+        at, settings.REOPEN_WINDOW
+    )
+
+
+def _follow_up(
+    ticket: Ticket, author: User, body: str, at: datetime, client_msg_id: str | None
+) -> Posted:
+    new = open_ticket(
+        requester=author,
+        subject=f"Follow-up: {ticket.subject}"[:200],
+        description=f"Follow-up of {ticket.number}.",
+        category=ticket.category,
+        team=ticket.team,
+        required_skills=list(ticket.required_skills.all()),
+        actor=author,
+        at=at,
+        follow_up_of=ticket,
+    )
+    entry, changed = add_message(
+        new, author, body, is_internal=False, at=at, client_msg_id=client_msg_id
+    )
+    record(new, entry, actor=author, at=at, changed=changed)
+    return Posted(_message_of(new, entry), follow_up=new)
+
+
+def _sent_before(ticket: Ticket, author: User, client_msg_id: str) -> Message | None:
+    here_or_in_follow_up = Q(ticket=ticket) | Q(ticket__follow_up_of=ticket)
+    return (
+        Message.objects.filter(here_or_in_follow_up, author=author, client_msg_id=client_msg_id)
+        .select_related("ticket", "author")
+        .first()
+    )
+
+
+def _again(earlier: Message, ticket: Ticket, body: str, is_internal: bool) -> Posted:
+    if earlier.body != body or earlier.is_internal != is_internal:
+        raise IdempotencyConflict("Use a new client_msg_id for a new message.")
+    moved = earlier.ticket if earlier.ticket_id != ticket.pk else None
+    return Posted(earlier, is_new=False, follow_up=moved)
+
+
+def _message_of(ticket: Ticket, entry: Entry) -> Message:
+    return Message.objects.select_related("author").get(pk=entry.data["message"])
