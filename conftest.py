@@ -27,7 +27,7 @@ OWN_APPS = ("servicedesk", "agents", "tickets")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of PostgreSQL alone belong to its own pass: elsewhere they are left out, not skipped."""
+    """Tests of PostgreSQL alone belong to its own pass; elsewhere they are left out."""
     if connection.vendor == "postgresql":
         return
     apart = [item for item in items if item.get_closest_marker("postgres")]

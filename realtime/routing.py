@@ -15,5 +15,5 @@ async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
 
 
 websocket = AuthMiddlewareStack(
-    URLRouter([path("ws/", DeskConsumer.as_asgi()), re_path(r"", nothing_here)])
+    URLRouter([path("ws/", DeskConsumer.as_asgi()), re_path(r"", nothing_here)])  # type: ignore[arg-type]
 )

@@ -17,8 +17,8 @@ from tickets.services import open_ticket
 
 People = dict[str, User]
 
+# By username: the name and the role.
 CAST = {
-    # username: (name, role)
     "alice": ("Alice Adams", Role.CUSTOMER),
     "charlie": ("Charlie Cole", Role.CUSTOMER),
     "bob": ("Bob Brown", Role.AGENT),
@@ -32,8 +32,8 @@ SKILLS = {
     "sam": {"accounts": 3},
 }
 TEAMS = {"Network": ("bob", "dana"), "Workplace": ("dana", "bob", "sam")}
+# By name: the team and the skills that it brings.
 CATEGORIES = {
-    # name: (team, skills)
     "VPN and remote access": ("Network", ("vpn",)),
     "Network": ("Network", ("network",)),
     "Laptops and printers": ("Workplace", ("hardware",)),

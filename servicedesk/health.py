@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -63,18 +64,18 @@ def _check_database() -> None:
         cursor.execute("SELECT 1")
 
 
-_migrated = False
-
-
 def _check_migrations() -> None:
-    """A schema only moves forward under a running process, so a good answer is remembered."""
-    global _migrated
-    if _migrated:
-        return
+    """Reading the migrations from disk is slow; a schema only moves forward under a running
+    process, so a good answer is remembered (a failure raises, and is not)."""
+    _all_are_applied(connection.settings_dict["NAME"])
+
+
+@lru_cache
+def _all_are_applied(database: str) -> bool:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise RuntimeError("migrations are pending")
-    _migrated = True
+        raise RuntimeError(f"migrations are pending in {database}")
+    return True
 
 
 def _check_channel_layer() -> None:

@@ -19,7 +19,9 @@ def create_for(event: TicketEvent) -> None:
     kind, wanted = _audience(event)
     if kind is None:
         return
-    people = User.objects.filter(wanted, is_active=True).exclude(pk=event.actor_id).distinct()
+    people = User.objects.filter(wanted, is_active=True).distinct()
+    if event.actor_id is not None:
+        people = people.exclude(pk=event.actor_id)
     if event.public_seq is None:
         people = people.exclude(role=Role.CUSTOMER, is_superuser=False)
     Notification.objects.bulk_create(_rows(event, kind, people), ignore_conflicts=True)

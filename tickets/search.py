@@ -29,7 +29,7 @@ def matching(
         sql += " AND NOT m.is_internal"
     expression = query(words, any_word)
     # As a condition of its own: `pk__in=RawSQL(…)` would become IN ((…)), a list of one value.
-    found = RawSQL(  # noqa: S611 (the words are parameters)
+    found = RawSQL(
         f"tickets_ticket.id IN ({sql})", [expression, expression], output_field=BooleanField()
     )
     return tickets.filter(found)

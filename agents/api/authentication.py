@@ -24,7 +24,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         return 'Bearer realm="desk"'
 
 
-class SessionTokenScheme(OpenApiAuthenticationExtension):
+class SessionTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = SessionTokenAuthentication
     name = "bearer"
 

@@ -12,12 +12,13 @@ from rest_framework.response import Response
 
 from agents import services, sessions
 from agents.api import serializers as shapes
+from agents.api.callers import caller_of
 from agents.api.permissions import IsStaff, IsSupervisor, ReadOrSupervise
 from agents.models import AgentProfile, Session, Skill, Team, User
 from agents.sign_in import check_credentials
 from agents.workload import teams_load
 from servicedesk.api.addresses import client_address
-from servicedesk.api.views import DeskAPIView, DeskViewSet, read_body
+from servicedesk.api.views import DeskAPIView, DeskViewSet, read_body, rendered
 from servicedesk.errors import NotAllowed
 
 PEOPLE = User.objects.select_related("agent").prefetch_related("agent__teams")
@@ -40,7 +41,7 @@ class TokenView(DeskAPIView):
         )
         agent = request.headers.get("User-Agent", "")
         pair = sessions.start(user=user, at=now, address=address, user_agent=agent)
-        shown = shapes.UserSerializer(PEOPLE.get(pk=user.pk)).data
+        shown = rendered(shapes.UserSerializer, PEOPLE.get(pk=user.pk))
         return Response({"access": pair.access, "refresh": pair.refresh, "user": shown})
 
 
@@ -75,7 +76,7 @@ class LogoutView(DeskAPIView):
         body = read_body(shapes.SignOutSerializer, request)
         now = timezone.now()
         if body["everywhere"]:
-            sessions.sign_out_everywhere(user=request.user, at=now)
+            sessions.sign_out_everywhere(user=caller_of(request), at=now)
         elif isinstance(request.auth, Session):
             sessions.revoke(session_id=request.auth.pk, at=now)
         else:
@@ -87,7 +88,7 @@ class MeView(DeskAPIView):
     @extend_schema(responses=shapes.UserSerializer, tags=["auth"])
     def get(self, request: Request) -> Response:
         """Who is calling."""
-        return Response(shapes.UserSerializer(PEOPLE.get(pk=request.user.pk)).data)
+        return Response(rendered(shapes.UserSerializer, PEOPLE.get(pk=caller_of(request).pk)))
 
 
 @extend_schema_view(list=extend_schema(responses=shapes.UserSerializer(many=True)))
@@ -99,19 +100,18 @@ class UserViewSet(DeskViewSet):
 
     def list(self, request: Request) -> Response:
         """All users, newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(shapes.UserSerializer(page, many=True).data)
+        return self.page_of(self.get_queryset())
 
     @extend_schema(request=shapes.NewUserSerializer, responses={201: shapes.UserSerializer})
     def create(self, request: Request) -> Response:
         """A new user; without a password one who cannot sign in yet."""
         user = services.create_user(**read_body(shapes.NewUserSerializer, request))
-        return Response(shapes.UserSerializer(PEOPLE.get(pk=user.pk)).data, 201)
+        return Response(rendered(shapes.UserSerializer, PEOPLE.get(pk=user.pk)), 201)
 
     @extend_schema(responses=shapes.UserSerializer)
     def retrieve(self, request: Request, pk: int) -> Response:
         """One user."""
-        return Response(shapes.UserSerializer(get_object_or_404(PEOPLE, pk=pk)).data)
+        return Response(rendered(shapes.UserSerializer, get_object_or_404(PEOPLE, pk=pk)))
 
     @extend_schema(request=shapes.UserChangesSerializer, responses=shapes.UserSerializer)
     def partial_update(self, request: Request, pk: int) -> Response:
@@ -119,7 +119,7 @@ class UserViewSet(DeskViewSet):
         user = get_object_or_404(User, pk=pk)
         body = read_body(shapes.UserChangesSerializer, request)
         services.update_user(user=user, at=timezone.now(), **body)
-        return Response(shapes.UserSerializer(PEOPLE.get(pk=pk)).data)
+        return Response(rendered(shapes.UserSerializer, PEOPLE.get(pk=pk)))
 
 
 @extend_schema(tags=["people"])
@@ -127,12 +127,11 @@ class AgentViewSet(DeskViewSet):
     queryset = AgentProfile.objects.in_service()
     permission_classes = (IsStaff,)
     serializer_class = shapes.AgentSerializer
-    ordering = "user_id"
+    ordering = "pk"
 
     def list(self, request: Request) -> Response:
         """Everybody who works on tickets."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(shapes.AgentSerializer(page, many=True).data)
+        return self.page_of(self.get_queryset())
 
     @extend_schema(responses=shapes.AgentSerializer)
     def retrieve(self, request: Request, pk: int) -> Response:
@@ -143,7 +142,7 @@ class AgentViewSet(DeskViewSet):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change an agent (supervisors); an agent may change their own availability only."""
         agent = get_object_or_404(self.get_queryset(), pk=pk)
-        user = request.user
+        user = caller_of(request)
         is_own_availability = user.pk == pk and set(request.data) <= {"availability"}
         if not user.is_supervisor and not is_own_availability:
             raise NotAllowed("Only supervisors change agents; you may change your availability.")
@@ -155,18 +154,19 @@ class AgentViewSet(DeskViewSet):
     def availability(self, request: Request) -> Response:
         """Come and go; leaving, hand back what the customer has not heard of yet."""
         body = read_body(shapes.AvailabilitySerializer, request)
-        services.set_availability(user=request.user, at=timezone.now(), **body)
-        return Response(self._shown(request.user.pk))
+        caller = caller_of(request)
+        services.set_availability(user=caller, at=timezone.now(), **body)
+        return Response(self._shown(caller.pk))
 
     @extend_schema(responses=shapes.WorkloadSerializer)
     def workload(self, request: Request) -> Response:
         """Load and capacity of every active agent and of every team."""
         agents = list(self.get_queryset().filter(user__is_active=True))
         report = {"agents": agents, "teams": teams_load(agents)}
-        return Response(shapes.WorkloadSerializer(report).data)
+        return Response(rendered(shapes.WorkloadSerializer, report))
 
     def _shown(self, pk: int) -> Any:
-        return shapes.AgentSerializer(get_object_or_404(self.get_queryset(), pk=pk)).data
+        return rendered(shapes.AgentSerializer, get_object_or_404(self.get_queryset(), pk=pk))
 
 
 class NamedViewSet(DeskViewSet):
@@ -174,10 +174,10 @@ class NamedViewSet(DeskViewSet):
 
     permission_classes = (IsAuthenticated, ReadOrSupervise)
     serializer_class = shapes.NamedSerializer
+    ordering = "name"
 
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.page_of(self.get_queryset())
 
 
 @extend_schema_view(
@@ -194,7 +194,7 @@ class TeamViewSet(NamedViewSet):
 
     def create(self, request: Request) -> Response:
         team = services.create_named(Team, **read_body(shapes.NewNamedSerializer, request))
-        return Response(shapes.NamedSerializer(team).data, 201)
+        return Response(rendered(shapes.NamedSerializer, team), 201)
 
 
 @extend_schema_view(
@@ -211,4 +211,4 @@ class SkillViewSet(NamedViewSet):
 
     def create(self, request: Request) -> Response:
         skill = services.create_named(Skill, **read_body(shapes.NewNamedSerializer, request))
-        return Response(shapes.NamedSerializer(skill).data, 201)
+        return Response(rendered(shapes.NamedSerializer, skill), 201)

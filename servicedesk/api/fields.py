@@ -6,7 +6,7 @@ should hear of.
 
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -18,7 +18,7 @@ MAX_ID = 2**63 - 1
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses members it does not know, so that a typo or a forbidden field never passes silently."""
+    """Refuses members it does not know: a typo or a forbidden field never passes silently."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
@@ -89,7 +89,7 @@ class Reference(serializers.Field[Any, Any, Any, Any]):
         super().__init__(**kwargs)
         self.queryset = queryset
 
-    def to_internal_value(self, data: Any) -> Model:
+    def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         found = self.queryset.all().filter(pk=data).first() if 0 < data <= MAX_ID else None

@@ -46,14 +46,16 @@ def answer_once(
     """Run the handler of a POST once per (user, key)."""
     key = _key(request)
     fingerprint = _fingerprint(request)
+    user_id = request.user.pk
+    assert user_id is not None
     with transaction.atomic():
-        _hold(request.user.pk, key)
-        if kept := _kept(request.user.pk, key):
+        _hold(user_id, key)
+        if kept := _kept(user_id, key):
             return _replay(kept, fingerprint)
         response = handler(request, *args, **kwargs)
         if response.status_code >= 300:
             return response
-        row = IdempotencyKey(user_id=request.user.pk, key=key, fingerprint=fingerprint)
+        row = IdempotencyKey(user_id=user_id, key=key, fingerprint=fingerprint)
         row.is_final = not isinstance(response, Answer)
         _store(row, response)
     if isinstance(response, Answer):

@@ -78,7 +78,7 @@ class KeysetPagination(BasePagination):
     A view may set `ordering`, a field name or `pk` with an optional `-`; the default is `-pk`.
     """
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         self.base_url = request.build_absolute_uri()

@@ -3,7 +3,9 @@
 from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
@@ -16,6 +18,12 @@ def read_body(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, A
     serializer = shape(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def rendered(shape: type[BaseSerializer[Any]], value: Any, **context: Any) -> Any:
+    """A value (a list or queryset of many) in the shape of a serializer."""
+    many = isinstance(value, list | QuerySet)
+    return shape(value, many=many, context=context).data
 
 
 class DeskAPIView(APIView):
@@ -34,8 +42,13 @@ class DeskAPIView(APIView):
             and self.remembers_answers
         ):
             # DRF looks up the handler right after this hook.
-            self.post = partial(answer_once, handler)
+            self.__dict__["post"] = partial(answer_once, handler)
 
 
 class DeskViewSet(DeskAPIView, GenericViewSet):  # type: ignore[type-arg]
     """The same for viewsets."""
+
+    def page_of(self, rows: QuerySet[Any], **context: Any) -> Response:
+        """The asked-for page of the rows, in the shape of `serializer_class`."""
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(rendered(self.get_serializer_class(), page, **context))

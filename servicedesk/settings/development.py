@@ -1,8 +1,8 @@
 """One laptop, one command: SQLite, an in-memory channel layer, mails on the console."""
 
 from .base import *  # noqa: F403
-from .base import ALLOWED_HOSTS, ALLOWED_ORIGINS, LOGGING, env
-from .environment import private_file
+from .base import ALLOWED_HOSTS, ALLOWED_ORIGINS, LOGGING
+from .environment import env, private_file
 
 DEBUG = env.bool("DEBUG", default=True)
 ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", ".localhost"]

@@ -1,7 +1,7 @@
 """Behind TLS, on PostgreSQL and Redis. `servicedesk.checks` refuses what must not be here."""
 
 from .base import *  # noqa: F403
-from .base import env
+from .environment import env
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")

@@ -1,7 +1,8 @@
 """For the test suite: fast hashes, mails kept in memory, everything else as it ships."""
 
 from .base import *  # noqa: F403
-from .base import DATABASE_IS_SQLITE, DATABASES, DESK_HOME, LOGGING
+from .base import DATABASE_IS_SQLITE, DATABASES, LOGGING
+from .environment import DESK_HOME
 
 SECRET_KEY = "only-for-tests-" + "0123456789abcdef" * 4
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

@@ -69,5 +69,5 @@ def _people(events: Iterable[TicketEvent]) -> dict[int, User]:
         for key in PEOPLE_IN.get(Kind(event.kind), ()):
             value = event.data[key]
             ids.update(value if isinstance(value, list) else [value])
-    ids.discard(None)  # type: ignore[arg-type]
+    ids.discard(None)
     return User.objects.in_bulk(ids) if ids else {}

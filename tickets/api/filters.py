@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from agents.models import User
 from servicedesk.errors import FieldError
 from tickets.lifecycle import Status
 from tickets.models import Priority, Ticket
@@ -22,6 +23,7 @@ ORDERINGS = {
     "created_at": ("created_at", "created_at"),
     "priority": ("priority", "priority"),
 }
+ORDERING_NAMES = [sign + name for name in ORDERINGS for sign in ("", "-")]
 # Parameters of the paging, which are not filters.
 PAGING = {"cursor", "page_size", "count", "ordering"}
 
@@ -30,13 +32,13 @@ def _split(value: str) -> list[str]:
     return [part for part in value.split(",") if part]
 
 
-def ordering_of(request: Request, default: str = "-updated_at") -> str:
+def ordering_of(request: Request, caller: User, default: str = "-updated_at") -> str:
     """The model field to order by, with its sign. Raises FieldError for an unknown one."""
     asked = request.query_params.get("ordering") or default
     name = asked.removeprefix("-")
     if name not in ORDERINGS:
         raise FieldError("ordering", f"Known orderings: {', '.join(ORDERINGS)}.")
-    field = ORDERINGS[name][0 if request.user.is_desk_staff else 1]
+    field = ORDERINGS[name][0 if caller.is_desk_staff else 1]
     return f"-{field}" if asked.startswith("-") else field
 
 
@@ -135,3 +137,23 @@ class TicketFilters(django_filters.FilterSet):
 
     def by_text(self, tickets: TicketQuerySet, name: str, value: str) -> QuerySet[Ticket]:
         return matching(tickets, value, notes=self.request.user.is_desk_staff)
+
+
+def filtered(
+    tickets: TicketQuerySet, request: Request, names: dict[str, str] | None = None
+) -> TicketQuerySet:
+    """The tickets that the query string asks for. Raises FieldError for what it may not hold.
+
+    `names` translates parameters to filters; without it, each filter goes by its own name.
+    """
+    query = request.query_params.dict()
+    if names is not None:
+        if unknown := sorted(set(query) - set(names)):
+            raise FieldError(unknown[0], "There is no such filter.")
+        query = {names[key]: value for key, value in query.items()}
+    filters = TicketFilters(query, queryset=tickets, request=request)
+    if not filters.is_valid():
+        name, messages = next(iter(filters.errors.items()))
+        raise FieldError(name, str(messages[0]))
+    found: TicketQuerySet = filters.qs
+    return found

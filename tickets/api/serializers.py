@@ -27,10 +27,10 @@ class PriorityField(serializers.ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=PRIORITY_NAMES, **kwargs)
 
-    def to_internal_value(self, data: Any) -> Priority:
+    def to_internal_value(self, data: Any) -> Any:
         return Priority.from_key(super().to_internal_value(data))
 
-    def to_representation(self, value: int) -> str:
+    def to_representation(self, value: Any) -> str:
         return Priority(value).key
 
 
@@ -188,7 +188,7 @@ class EventSerializer(serializers.Serializer[Any]):
     event = serializers.CharField()
     at = serializers.DateTimeField()
     actor = ActorSerializer(allow_null=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class EventLogSerializer(serializers.Serializer[Any]):
@@ -204,7 +204,7 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 class MoveSerializer(serializers.Serializer[Any]):
     to = serializers.ChoiceField(choices=Status.choices)
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     available = serializers.BooleanField()
     requires = serializers.ListField(child=serializers.CharField())
     reasons = ReasonSerializer(many=True)
@@ -217,7 +217,7 @@ class MovesSerializer(serializers.Serializer[Any]):
 
 class StatusInfoSerializer(serializers.Serializer[Any]):
     key = serializers.ChoiceField(choices=Status.choices)
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     is_open = serializers.BooleanField()
     is_final = serializers.BooleanField()
     pauses_sla = serializers.BooleanField()
@@ -225,7 +225,7 @@ class StatusInfoSerializer(serializers.Serializer[Any]):
 
 class TransitionInfoSerializer(serializers.Serializer[Any]):
     to = serializers.ChoiceField(choices=Status.choices)
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     roles = serializers.ListField(child=serializers.CharField())
     requires = serializers.ListField(child=serializers.CharField())
 
@@ -289,7 +289,7 @@ class SkillNames(serializers.ListField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(child=Line(max_length=100), max_length=50, **kwargs)
 
-    def to_internal_value(self, data: Any) -> list[Skill]:  # type: ignore[override]
+    def to_internal_value(self, data: Any) -> list[Skill]:
         return skills_by_name(super().to_internal_value(data))
 
 

@@ -66,7 +66,7 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         if user.is_supervisor:
             return self
         takes_part = Participant.objects.filter(ticket=OuterRef("pk"), user=user.pk)
-        seen = Q(requester=user.pk) | Exists(takes_part)
+        seen: Q = Q(requester=user.pk) | Q(Exists(takes_part))
         if user.is_desk_staff:
             own_teams = Team.objects.filter(agents=user.pk).values("pk")
             seen |= Q(team=None) | Q(assignee=user.pk) | Q(team__in=own_teams)
