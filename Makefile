@@ -18,7 +18,7 @@ NEUTRAL := DJANGO_SETTINGS_MODULE=servicedesk.settings.testing DATABASE_URL=sqli
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check schema clean
+.PHONY: help run test check fresh schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: $(DEV) ## Lint, format, types, imports, migrations, deployment, API schem
 	$(NEUTRAL) $(MANAGE) spectacular --file "$$folder/openapi.yaml" --validate --fail-on-warn && \
 	{ diff -u docs/openapi.yaml "$$folder/openapi.yaml" || \
 	{ echo 'docs/openapi.yaml is out of date: run "make schema" and commit it.' >&2; exit 1; }; }
+
+fresh: $(DEV) ## Clone the last commit, run it from nothing, hold the README's dialogue with it
+	@$(BIN)/python -m servicedesk.tests.fresh_clone
 
 schema: $(BASE) ## Write docs/openapi.yaml anew
 	$(NEUTRAL) $(MANAGE) spectacular --file docs/openapi.yaml --validate --fail-on-warn

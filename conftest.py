@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection, connections, transaction
+from django.test.client import FakePayload
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from agents import sessions
 from agents.models import Availability, Role, Skill, Team, User
 from agents.services import create_user, update_agent
+from servicedesk.tests import contract
 from tickets import database
 
 OWN_APPS = ("servicedesk", "agents", "tickets")
@@ -151,6 +153,17 @@ class DeskClient(APIClient):
         if user is not None:
             pair = sessions.start(user=user, at=timezone.now())
             self.credentials(HTTP_AUTHORIZATION=f"Bearer {pair.access}")
+
+    def request(self, **kwargs: Any) -> Any:
+        """Every answer is held against the OpenAPI document."""
+        body = kwargs.get("wsgi.input")
+        sent = body.read() if body is not None else b""
+        if body is not None:
+            kwargs["wsgi.input"] = FakePayload(sent)
+        response = super().request(**kwargs)
+        if not response.streaming:
+            contract.check(response, kwargs, sent)
+        return response
 
 
 @pytest.fixture

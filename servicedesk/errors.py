@@ -19,6 +19,10 @@ class DomainError(Exception):
         self.detail = detail
         self.extra = extra
 
+    def members(self) -> dict[str, Any]:
+        """The further members of the problem. Asked for only where somebody reads them."""
+        return self.extra
+
 
 class FieldError(DomainError):
     """One field of the input breaks a rule that only the domain knows."""

@@ -1,5 +1,6 @@
 """What catches up when a receiver, a worker or a mail server failed."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -52,15 +53,35 @@ def announce_events(*, batch: int = 200) -> SweepResult:
 
 
 def assign_tickets(*, batch: int = 200) -> SweepResult:
-    """Offer the waiting tickets to the agents once more, the most urgent and oldest first."""
+    """Offer every waiting ticket to the agents once more, the most urgent and oldest first.
+
+    Where nobody can take a ticket, those that need the same are passed over, so that a long
+    queue of what nobody knows does not hold up the rest.
+    """
     result = SweepResult()
-    waiting = Ticket.objects.unassigned().order_by("-priority", "created_at", "id")
-    for ticket in waiting[:batch]:
-        if services.assign_if_possible(ticket=ticket, at=timezone.now()):
-            result.handled += 1
-        else:
+    hopeless: set[tuple[int | None, frozenset[int]]] = set()
+    for ticket in _waiting(batch):
+        needs = (ticket.team_id, frozenset(skill.pk for skill in ticket.required_skills.all()))
+        if needs in hopeless:
             result.skipped += 1
+            continue
+        try:
+            result.handled += services.assign_waiting(ticket=ticket, at=timezone.now())
+        except services.NoAgentAvailable as nobody:
+            result.skipped += 1
+            if not nobody.is_about_this_ticket:
+                hopeless.add(needs)
     return result
+
+
+def _waiting(chunk: int) -> Iterator[Ticket]:
+    """The queue as it is now, `chunk` tickets at a time."""
+    queue = Ticket.objects.unassigned().order_by("-priority", "created_at", "id")
+    ids = list(queue.values_list("pk", flat=True))
+    for start in range(0, len(ids), chunk):
+        wanted = ids[start : start + chunk]
+        found = Ticket.objects.prefetch_related("required_skills").in_bulk(wanted)
+        yield from (found[pk] for pk in wanted if pk in found)
 
 
 def send_notifications(*, batch: int = 100) -> SweepResult:

@@ -117,7 +117,7 @@ def problem_of(exc: Exception) -> Problem | None:
 
 
 def _of_domain_error(exc: DomainError) -> Problem:
-    extra = dict(exc.extra)
+    extra = dict(exc.members())
     errors = extra.pop("errors", [])
     headers = {}
     if "retry_after" in extra:

@@ -10,14 +10,19 @@ PROBLEM_STATUSES = {
     "401": "Not signed in.",
     "403": "Not for this role.",
     "404": "Nothing there that the caller may see.",
+    "406": "The answer is JSON, which the Accept header refuses.",
     "409": "In conflict with the state of the desk.",
     "412": "The ticket has changed since the version in If-Match.",
     "413": "The body is too large.",
     "415": "Not JSON.",
     "422": "The Idempotency-Key was used for another request.",
     "429": "Too many requests.",
+    "500": "A defect of ours.",
     "503": "Busy or away; try again.",
 }
+# What any operation may answer; the others depend on what it takes.
+ALWAYS = {"400", "401", "403", "406", "500", "503"}
+WITH_BODY = {"404", "409", "413", "415"}
 
 
 class DeskSchema(AutoSchema):
@@ -72,7 +77,7 @@ PROBLEM_SCHEMA = {
 
 
 def add_problem_answers(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A postprocessing hook: every operation may answer a problem."""
+    """A postprocessing hook: each operation names the problems that it may answer."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -80,9 +85,89 @@ def add_problem_answers(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]
         f"Problem{status}": {"description": description, "content": content}
         for status, description in PROBLEM_STATUSES.items()
     }
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            for status in PROBLEM_STATUSES:
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            for status in sorted(_problems_of(path, method, operation)):
                 answer = {"$ref": f"#/components/responses/Problem{status}"}
                 operation["responses"].setdefault(status, answer)
     return result
+
+
+def _problems_of(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+    headers = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+    found = set(ALWAYS)
+    if "{" in path:
+        found.add("404")
+    if method != "get":
+        found |= WITH_BODY
+    if path.endswith("/events"):
+        found.add("409")  # resync_required
+    if "If-Match" in headers:
+        found.add("412")
+    if "Idempotency-Key" in headers:
+        found.add("422")
+    if path == "/api/auth/token":
+        found.add("429")
+    return found
+
+
+def close_objects(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A postprocessing hook: objects have the members that they name and no others.
+
+    True of what comes in, since unknown members are refused, and of what goes out, since a test
+    holds every answer against this document. Problems are open: their code decides.
+    """
+    for name, schema in result["components"]["schemas"].items():
+        if name != "Problem" and schema.get("type") == "object" and "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+    return result
+
+
+def add_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A postprocessing hook: the health checks, which are plain views."""
+    result["components"]["schemas"] |= {"Live": LIVE_SCHEMA, "Ready": READY_SCHEMA}
+    for name, statuses in {"live": ("200",), "ready": ("200", "503")}.items():
+        ref = {"$ref": f"#/components/schemas/{name.capitalize()}"}
+        content = {"application/json": {"schema": ref}}
+        result["paths"][f"/health/{name}"] = {
+            "get": {
+                "operationId": f"health_{name}",
+                "description": HEALTH_TEXTS[name],
+                "tags": ["health"],
+                "responses": {
+                    status: {"description": HEALTH_STATUSES[status], "content": content}
+                    for status in statuses
+                },
+            }
+        }
+    return result
+
+
+HEALTH_TEXTS = {
+    "live": "Is the process alive?",
+    "ready": "May requests be sent here? A stale worker is only a warning.",
+}
+HEALTH_STATUSES = {"200": "Yes.", "503": "No; `checks` says why."}
+LIVE_SCHEMA = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"const": "ok"}},
+    "additionalProperties": False,
+}
+_CHECK = {"enum": ["ok", "failed"]}
+READY_SCHEMA = {
+    "type": "object",
+    "required": ["status", "checks", "worker", "warnings"],
+    "properties": {
+        "status": {"enum": ["ok", "unavailable"]},
+        "checks": {
+            "type": "object",
+            "required": ["database", "migrations", "channel_layer"],
+            "properties": {"database": _CHECK, "migrations": _CHECK, "channel_layer": _CHECK},
+            "additionalProperties": False,
+        },
+        "worker": {"enum": ["ok", "stale", "never_seen", "unknown"]},
+        "warnings": {"type": "array", "items": {"const": "worker_is_stale"}},
+    },
+    "additionalProperties": False,
+}

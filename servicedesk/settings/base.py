@@ -182,6 +182,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "servicedesk.api.schema.add_problem_answers",
+        "servicedesk.api.schema.close_objects",
+        "servicedesk.api.schema.add_health",
     ],
 }
 

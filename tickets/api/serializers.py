@@ -11,7 +11,7 @@ from agents.models import Skill, Team, User
 from servicedesk.api.fields import Flag, Line, Names, Reference, StrictSerializer, Text, Whole
 from tickets import lifecycle
 from tickets.lifecycle import Status
-from tickets.models import Category, Channel, Message, Notification, Priority, Ticket
+from tickets.models import Category, Channel, Kind, Message, Notification, Priority, Ticket
 from tickets.models.message import MAX_BODY
 from tickets.models.ticket import PRIORITY_NAMES
 from tickets.parts import part_of, situation_of
@@ -37,7 +37,7 @@ class PriorityField(serializers.ChoiceField):
 class RequesterSerializer(PersonSerializer):
     """The requester as staff see them; customers see a PersonSerializer."""
 
-    email = serializers.CharField()
+    email = serializers.CharField(required=False, help_text="For agents and supervisors only.")
 
 
 class StreamSerializer(serializers.Serializer[Any]):
@@ -181,6 +181,45 @@ class PostedSerializer(MessageSerializer):
 
 class ActorSerializer(PersonSerializer):
     kind = serializers.ChoiceField(choices=["customer", "agent", "supervisor"])
+
+
+def _members(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_PERSON = {"$ref": "#/components/schemas/Person"}
+_NOBODY_OR_PERSON = {"oneOf": [_PERSON, {"type": "null"}]}
+_PEOPLE = {"type": "array", "items": _PERSON}
+_STATUS, _PRIORITY = ({"$ref": f"#/components/schemas/{n}"} for n in ("Status", "Priority"))
+
+
+@extend_schema_field(
+    {
+        "description": "By the kind of event; a reason is for agents and supervisors only.",
+        "anyOf": [
+            _members({"subject": _TEXT, "priority": _PRIORITY, "channel": _TEXT}),
+            _members({"fields": {"type": "array", "items": _TEXT}}),
+            _members({"from": _STATUS, "to": _STATUS}),
+            _members({"from": _PRIORITY, "to": _PRIORITY}, reason=_TEXT),
+            _members({"from": _NOBODY_OR_PERSON, "to": _NOBODY_OR_PERSON, "method": _TEXT}),
+            _members(
+                {"level": {"type": "integer"}, "from_priority": _PRIORITY, "to_priority": _PRIORITY},
+                reason=_TEXT,
+            ),
+            _members({"message": {"$ref": "#/components/schemas/Message"}}),
+            _members({"added": _PEOPLE, "removed": _PEOPLE}),
+            _members({"score": {"type": "integer", "minimum": 1, "maximum": 5}}),
+        ],
+    }
+)
+class EventDataField(serializers.DictField):
+    """What happened, by the kind of event."""
 
 
 class EventSerializer(serializers.Serializer[Any]):
@@ -347,7 +386,7 @@ class PriorityChangeSerializer(StrictSerializer):
     reason = Text(max_length=2000, default="", allow_blank=True)
 
 
-@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "null"}, {"const": "auto"}]})
+@extend_schema_field({"anyOf": [{"type": "integer"}, {"const": "auto"}]})
 class AssigneeField(Reference):
     """An agent's id, null for the queue, or "auto"."""
 

@@ -6,9 +6,11 @@ people) is done by receivers after the commit.
 """
 
 from tickets.services.assign import (
+    NoAgentAvailable,
     assign,
     assign_automatically,
     assign_if_possible,
+    assign_waiting,
     claim,
     hand_back_unstarted,
     recommend,
@@ -24,11 +26,13 @@ from tickets.services.reply import Posted, post_message
 from tickets.services.take_part import add_participant, remove_participant
 
 __all__ = [
+    "NoAgentAvailable",
     "Posted",
     "add_participant",
     "assign",
     "assign_automatically",
     "assign_if_possible",
+    "assign_waiting",
     "change_priority",
     "change_status",
     "claim",

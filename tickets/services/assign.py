@@ -38,6 +38,19 @@ class NoAgentAvailable(DomainError):
     code = "no_agent_available"
     title = "Nobody can take this ticket right now"
 
+    def __init__(self, work: Work, ranked: list[Scored]) -> None:
+        super().__init__("No agent passes every gate.")
+        self.work, self.ranked = work, ranked
+
+    def members(self) -> dict[str, Any]:
+        """Why, for each agent."""
+        return {"candidates": scoring.describe(self.ranked, self.work)}
+
+    @property
+    def is_about_this_ticket(self) -> bool:
+        """Whether a like ticket might find somebody: from whom this one was taken."""
+        return any(list(scored.gates) == ["excluded"] for scored in self.ranked)
+
 
 class AlreadyAssigned(DomainError):
     code = "already_assigned"
@@ -110,6 +123,31 @@ def assign_automatically(
         require_staff(actor)
     ticket = lock_ticket(ticket.pk, expected)
     _refuse_ended(ticket)
+    return _assign_best(ticket, actor, at)
+
+
+@transaction.atomic
+def assign_waiting(*, ticket: Ticket, at: datetime) -> bool:
+    """What the desk does by itself with a ticket nobody has; False where somebody has it by now.
+
+    Raises NoAgentAvailable.
+    """
+    ticket = lock_ticket(ticket.pk)
+    if ticket.assignee_id is not None or not ticket.weight:
+        return False
+    _assign_best(ticket, None, at)
+    return True
+
+
+def assign_if_possible(*, ticket: Ticket, at: datetime) -> bool:
+    """The same, leaving the ticket in the queue where nobody can take it."""
+    try:
+        return assign_waiting(ticket=ticket, at=at)
+    except NoAgentAvailable:
+        return False
+
+
+def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
     work, ranked = _rank(ticket, at)
     eligible = [scored for scored in ranked if scored.is_eligible]
     # Best first; whoever was filled up by somebody else in the meantime is passed over.
@@ -121,21 +159,7 @@ def assign_automatically(
         if claim_place(agent_id, weight=ticket.weight, at=at):
             agent = User.objects.get(pk=agent_id)
             return _hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
-    raise NoAgentAvailable(
-        "No agent passes every gate.", candidates=scoring.describe(ranked[:KEPT_CANDIDATES], work)
-    )
-
-
-def assign_if_possible(*, ticket: Ticket, at: datetime) -> bool:
-    """What the desk does by itself with a ticket nobody has: assign it, or leave it waiting."""
-    fresh = Ticket.objects.unassigned().filter(pk=ticket.pk).first()
-    if fresh is None:
-        return False
-    try:
-        assign_automatically(ticket=fresh, actor=None, at=at)
-    except (NoAgentAvailable, TicketEnded):
-        return False
-    return True
+    raise NoAgentAvailable(work, ranked)
 
 
 def hand_back_unstarted(*, agent: AgentProfile, at: datetime) -> int:

@@ -1,4 +1,4 @@
-from servicedesk.management.sweep_command import SweepCommand
+from servicedesk.sweep_command import SweepCommand
 from tickets import sweeps
 
 
