@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import re
+import sys
 from typing import Any, TypedDict
 
 import structlog
@@ -29,6 +30,10 @@ def redact(_: Any, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _console() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
+
+
 def configure(settings: LogSettings) -> None:
     """Send structlog and the standard library through the same processors to stderr."""
     shared: list[Processor] = [
@@ -43,7 +48,7 @@ def configure(settings: LogSettings) -> None:
         # The traceback becomes text before the redaction, which then covers it too.
         [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
         if settings["format"] == "json"
-        else [structlog.processors.format_exc_info, redact, structlog.dev.ConsoleRenderer()]
+        else [structlog.processors.format_exc_info, redact, _console()]
     )
     structlog.configure(
         processors=[

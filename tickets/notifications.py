@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from agents.models import Role, User
 from tickets.lifecycle import ENDED_STATUSES, Status
-from tickets.models import Kind, Message, Notification, Ticket, TicketEvent
+from tickets.models import Kind, Notification, Participant, Ticket, TicketEvent
 
 Told = Notification.Kind
 
@@ -48,7 +48,6 @@ def _rows(
 def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
     """What to tell, and whom."""
     ticket = event.ticket
-    customers = Q(pk=ticket.requester_id) | Q(participations__ticket=ticket.pk)
     assignee = Q(pk=ticket.assignee_id)
     nobody = Q(pk__in=[])
     match event.kind:
@@ -57,9 +56,9 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
         case Kind.ASSIGNED if event.data["to"] is not None:
             return Told.ASSIGNED, Q(pk=event.data["to"])
         case Kind.MESSAGE_CREATED:
-            return _of_message(event, customers, assignee)
+            return _of_message(event, assignee)
         case Kind.STATUS_CHANGED if event.data["to"] == Status.RESOLVED:
-            return Told.RESOLVED, customers
+            return Told.RESOLVED, _customers(ticket)
         case Kind.STATUS_CHANGED if _is_reopening(event):
             return Told.REOPENED, assignee
         case Kind.ESCALATED:
@@ -67,10 +66,17 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
     return None, nobody
 
 
-def _of_message(event: TicketEvent, customers: Q, assignee: Q) -> tuple[Notification.Kind, Q]:
-    is_note = event.public_seq is None
+def _of_message(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
     # A note is for whoever works on the ticket; a reply for everybody in the conversation.
-    return (Told.NOTED, assignee) if is_note else (Told.REPLIED, customers | assignee)
+    if event.public_seq is None:
+        return Told.NOTED, assignee
+    return Told.REPLIED, _customers(event.ticket) | assignee
+
+
+def _customers(ticket: Ticket) -> Q:
+    """By their ids: as a join or a subquery under an OR it would read every user there is."""
+    taking_part = Participant.objects.filter(ticket=ticket.pk).values_list("user_id", flat=True)
+    return Q(pk__in=[ticket.requester_id, *taking_part])
 
 
 def _is_reopening(event: TicketEvent) -> bool:
@@ -82,12 +88,6 @@ def _supervisors(ticket: Ticket) -> Q:
     supervisors = Q(role=Role.SUPERVISOR)
     if ticket.team_id:
         of_team = User.objects.filter(supervisors, is_active=True, agent__teams=ticket.team_id)
-        if of_team.exists():
-            return supervisors & Q(agent__teams=ticket.team_id)
+        if ids := list(of_team.values_list("pk", flat=True)):
+            return Q(pk__in=ids)
     return supervisors
-
-
-def message_told_by(notification: Notification) -> Message | None:
-    """The message that a notification is about, for its mail."""
-    pk = notification.event.data.get("message")
-    return Message.objects.select_related("author").filter(pk=pk).first() if pk else None

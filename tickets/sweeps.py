@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import structlog
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from servicedesk.sweeps import SweepResult
 from tickets import events, services
+from tickets.mails import mail_of, may_be_sent
 from tickets.models import Notification, Ticket, TicketEvent
-from tickets.notifications import message_told_by
-from tickets.rendering import render_markdown
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +24,10 @@ GRACE = timedelta(seconds=15)
 GIVEN_UP_AFTER = timedelta(days=1)
 # A worker that took mails has this long to send them before another may.
 MAIL_LEASE = timedelta(minutes=10)
-MAIL_ATTEMPTS = 6
+# It stops well before, since the last mail that it began may take a while.
+MAIL_TIME = MAIL_LEASE / 2
+# With the pauses between them, eight and a half hours.
+MAIL_ATTEMPTS = 10
 MAIL_BACKOFF = timedelta(minutes=1)
 
 
@@ -91,19 +91,14 @@ def send_notifications(*, batch: int = 100) -> SweepResult:
     result = SweepResult()
     if not taken:
         return result
-    with get_connection() as mailer:
-        for notification in taken:
-            try:
-                _mail(notification, mailer)
-            except Exception as exc:
-                log.warning("mail_failed", notification=notification.pk, error=repr(exc))
-                _retry_later(notification)
-                result.failed += 1
-            else:
-                Notification.objects.filter(pk=notification.pk).update(
-                    mail=Notification.Mail.SENT, mailed_at=timezone.now()
-                )
-                result.handled += 1
+    mailer = get_connection()
+    for position, notification in enumerate(taken):
+        if timezone.now() > now + MAIL_TIME or not _reaches(mailer):
+            _give_back(taken[position:])
+            result.failed += len(taken) - position
+            break
+        result.add(_send(notification, mailer))
+    _hang_up(mailer)
     return result
 
 
@@ -119,7 +114,7 @@ def _take_mails(now: datetime, batch: int) -> list[Notification]:
         )
     return list(
         Notification.objects.filter(pk__in=ids)
-        .select_related("user", "ticket", "event")
+        .select_related("user", "ticket", "event__actor")
         .order_by("pk")
     )
 
@@ -131,6 +126,23 @@ def _skip_locked(rows: QuerySet[Notification]) -> QuerySet[Notification]:
     return rows
 
 
+def _send(notification: Notification, mailer: BaseEmailBackend) -> SweepResult:
+    row = Notification.objects.filter(pk=notification.pk)
+    try:
+        if not may_be_sent(notification):
+            row.update(mail=Notification.Mail.NONE)
+            return SweepResult(skipped=1)
+        mailer.send_messages([mail_of(notification)])
+    except Exception as exc:
+        log.warning("mail_failed", notification=notification.pk, error=repr(exc))
+        _retry_later(notification)
+        # What the server made of this mail must not meet the next one.
+        _hang_up(mailer)
+        return SweepResult(failed=1)
+    row.update(mail=Notification.Mail.SENT, mailed_at=timezone.now())
+    return SweepResult(handled=1)
+
+
 def _retry_later(notification: Notification) -> None:
     attempts = notification.mail_attempts
     if attempts >= MAIL_ATTEMPTS:
@@ -140,36 +152,25 @@ def _retry_later(notification: Notification) -> None:
     Notification.objects.filter(pk=notification.pk).update(mail_due_at=timezone.now() + pause)
 
 
-def _mail(notification: Notification, mailer: object) -> None:
-    message = message_told_by(notification)
-    context = {
-        "ticket": notification.ticket,
-        "user": notification.user,
-        "message": message,
-        "body_html": render_markdown(message.body) if message else "",
-        "url": _address_of(notification),
-    }
-    name = f"notifications/{notification.kind}"
-    subject = render_to_string(f"{name}.subject.txt", context)
-    mail = EmailMultiAlternatives(
-        " ".join(subject.split()),
-        render_to_string(f"{name}.txt", context),
-        to=[notification.user.email],
-        connection=mailer,
-        headers={
-            # The same name at every try, so that a mail that was sent twice is shown once.
-            "Message-ID": f"<notification-{notification.pk}@{_domain()}>",
-            "References": f"<ticket-{notification.ticket_id}@{_domain()}>",
-            "Auto-Submitted": "auto-generated",
-        },
+def _give_back(notifications: list[Notification]) -> None:
+    """These were not tried: no attempt is counted, so that no outage makes a mail be given up."""
+    Notification.objects.filter(pk__in=[notification.pk for notification in notifications]).update(
+        mail_due_at=timezone.now() + MAIL_BACKOFF, mail_attempts=F("mail_attempts") - 1
     )
-    mail.attach_alternative(render_to_string(f"{name}.html", context), "text/html")
-    mail.send()
 
 
-def _domain() -> str:
-    return urlsplit(settings.PUBLIC_URL).hostname or "localhost"
+def _reaches(mailer: BaseEmailBackend) -> bool:
+    """Whether the mail server can be talked to; connects where there is no connection."""
+    try:
+        mailer.open()
+    except Exception as exc:
+        log.warning("mail_server_unreachable", error=repr(exc))
+        return False
+    return True
 
 
-def _address_of(notification: Notification) -> str:
-    return f"{settings.PUBLIC_URL}/admin/tickets/ticket/{notification.ticket_id}/change/"
+def _hang_up(mailer: BaseEmailBackend) -> None:
+    try:
+        mailer.close()
+    except Exception as exc:
+        log.info("mail_server_hung_up", error=repr(exc))

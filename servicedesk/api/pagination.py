@@ -67,7 +67,8 @@ def page_size(request: Request) -> int:
     text = request.query_params.get("page_size", "")
     if not text:
         return PAGE_SIZE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_PAGE_SIZE:
+    is_whole = text.isascii() and text.isdigit() and len(text) <= 9
+    if not is_whole or not 1 <= int(text) <= MAX_PAGE_SIZE:
         raise FieldError("page_size", f"A page has 1 to {MAX_PAGE_SIZE} rows.")
     return int(text)
 

@@ -196,8 +196,15 @@ ASSIGNMENT_FULL_REST = timedelta(hours=1)
 # How long after closing a customer may reopen a ticket.
 REOPEN_WINDOW = timedelta(days=14)
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
-vars().update(EMAIL_CONFIG)
+# Without EMAIL_URL mails become files that anybody at the machine can open.
+vars().update(
+    env.email_url("EMAIL_URL")
+    if env.str("EMAIL_URL", default="")
+    else {
+        "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "EMAIL_FILE_PATH": DESK_HOME / "mail",
+    }
+)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Service desk <desk@localhost>")
 EMAIL_TIMEOUT = 20
 # Where links in mails point to; the desk has no request at hand when it sends them.

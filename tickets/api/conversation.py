@@ -114,7 +114,7 @@ class ParticipantViewSet(DeskViewSet):
 
     @extend_schema(
         request=shapes.NewParticipantSerializer,
-        responses={201: PersonSerializer(many=True), 200: PersonSerializer(many=True)},
+        responses={201: shapes.EverybodySerializer, 200: shapes.EverybodySerializer},
     )
     def create(self, request: Request, pk: int) -> Response:
         """Let somebody else see the ticket; answers everybody who takes part."""

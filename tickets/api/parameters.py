@@ -12,7 +12,8 @@ def whole_parameter(
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:18]) <= high:
+    is_whole = text.isascii() and text.isdigit() and len(text) <= 18
+    if not is_whole or not low <= int(text) <= high:
         raise FieldError(name, f"A whole number from {low} to {high}.")
     return int(text)
 

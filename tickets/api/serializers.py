@@ -111,6 +111,25 @@ class DetailSerializer(SummarySerializer):
         return {"epoch": ticket.epoch, "seq": seq}
 
 
+class WholeListSerializer(serializers.Serializer[Any]):
+    """A list that always fits on one page."""
+
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class SimilarSerializer(WholeListSerializer):
+    """A few tickets."""
+
+    results = SummarySerializer(many=True)
+
+
+class EverybodySerializer(WholeListSerializer):
+    """Who takes part in a ticket."""
+
+    results = PersonSerializer(many=True)
+
+
 class PartsSerializer(serializers.Serializer[Any]):
     """Each part of the score in 0..1."""
 
@@ -224,10 +243,10 @@ class EventDataField(serializers.DictField):
 
 class EventSerializer(serializers.Serializer[Any]):
     seq = serializers.IntegerField()
-    event = serializers.CharField()
+    event = serializers.ChoiceField(choices=Kind.choices)
     at = serializers.DateTimeField()
     actor = ActorSerializer(allow_null=True)
-    data = serializers.DictField()  # type: ignore[assignment]
+    data = EventDataField()  # type: ignore[assignment]
 
 
 class EventLogSerializer(serializers.Serializer[Any]):

@@ -106,7 +106,7 @@ class TicketViewSet(DeskViewSet):
         return Response(stats(tickets, caller=caller, at=timezone.now()))
 
     @extend_schema(
-        responses=shapes.SummarySerializer(many=True),
+        responses=shapes.SimilarSerializer,
         parameters=[OpenApiParameter("q", {"type": "string", "maxLength": 200}, required=True)],
     )
     def similar(self, request: Request) -> Response:

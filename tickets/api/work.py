@@ -83,7 +83,9 @@ class WorkViewSet(DeskViewSet):
         services.claim(ticket=ticket, agent=caller_of(request), at=timezone.now())
         return ticket_answer(request, pk)
 
-    @extend_schema(request=shapes.EscalateSerializer, responses=shapes.DetailSerializer)
+    @extend_schema(
+        request=shapes.EscalateSerializer, responses=shapes.DetailSerializer, parameters=[IF_MATCH]
+    )
     def escalate(self, request: Request, pk: int) -> Response:
         """One level and one step of priority up; supervisors are told."""
         ticket = staff_ticket(request, pk)
