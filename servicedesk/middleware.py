@@ -6,7 +6,9 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 
@@ -21,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 class RequestContextMiddleware:
     """Give the request an id (the caller's, if it is a sane one) and write one log line.
+
+    The outermost: it also sees to the headers that every answer has, those included that were
+    made by a middleware before Django's own for these headers had their turn.
 
     The path is logged without its query: searches hold names, and careless clients put
     tokens there.
@@ -41,10 +46,27 @@ class RequestContextMiddleware:
                 path=request.path,
                 status=response.status_code,
                 ms=round((time.perf_counter() - started) * 1000, 1),
-                user=getattr(getattr(request, "user", None), "pk", None),
+                user=_user_id(request),
             )
         response["X-Request-ID"] = request_id
+        secure(response)
         return response
+
+
+def secure(response: HttpResponseBase) -> None:
+    """The headers without which no answer leaves."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", settings.SECURE_REFERRER_POLICY)
+    response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
+
+
+def _user_id(request: HttpRequest) -> int | None:
+    """Who called, for the log. The user of a cookie is read late, perhaps from a database that is
+    away; that must not spoil the answer which says so."""
+    try:
+        return getattr(getattr(request, "user", None), "pk", None)
+    except DatabaseError:
+        return None
 
 
 class ProblemMiddleware:
@@ -61,17 +83,15 @@ class ProblemMiddleware:
         response = self.get_response(request)
         if response.status_code < 400 or not request.path.startswith(MACHINE_PATHS):
             return response
-        # A page of HTML is what must not leave; a health report is JSON and stays.
-        if not response.get("Content-Type", "").startswith("text/html"):
+        # Pages of HTML and plain text (a traceback, in development) must not leave; a health
+        # report is JSON and stays.
+        if response.get("Content-Type", "").startswith(("application/json", PROBLEM_JSON)):
             return response
-        problem = HttpResponse(
-            problem_for_status(response.status_code).json(),
-            status=response.status_code,
-            content_type=PROBLEM_JSON,
-        )
-        for header in ("Allow", "Retry-After", "WWW-Authenticate"):
-            if header in response:
-                problem[header] = response[header]
+        problem = problem_for_status(response.status_code).response()
+        for header, value in response.items():
+            problem.headers.setdefault(header, value)
+        problem["Content-Length"] = str(len(problem.content))
+        problem.cookies = response.cookies
         return problem
 
 

@@ -5,11 +5,15 @@ On SQLite, which has one writer at a time, the transaction itself (BEGIN IMMEDIA
 
 from collections.abc import Collection
 
+from django.db import connection
 from django.http import Http404
 
 from agents.models import AgentProfile
 from servicedesk.api.preconditions import VersionConflict
 from tickets.models import Ticket
+
+# Any number that no other advisory lock of this database has.
+IMPORTS = 0x1D2016
 
 
 def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
@@ -33,3 +37,11 @@ def lock_agents(ids: Collection[int | None]) -> None:
     """Lock agents whose load is about to change, so that two hand-overs cannot deadlock."""
     wanted = sorted(pk for pk in set(ids) if pk is not None)
     list(AgentProfile.objects.select_for_update().filter(pk__in=wanted).order_by("pk").values("pk"))
+
+
+def lock_imports() -> None:
+    """One batch of an import at a time, until the transaction ends: two would find the same
+    people missing, and count the same work twice."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [IMPORTS])

@@ -1,6 +1,6 @@
 """The figures of a set of tickets, in a fixed number of queries."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Avg, Count, F, Q
@@ -35,10 +35,14 @@ def stats(tickets: TicketQuerySet, *, caller: User, at: datetime) -> dict[str, A
         **figures,
         "by_status": {**dict.fromkeys(Status.values, 0), **_counted(tickets, "status")},
         "by_priority": _by_priority(tickets),
-        "avg_first_response_seconds": first_response and first_response.total_seconds(),
-        "avg_resolution_seconds": resolution and resolution.total_seconds(),
+        "avg_first_response_seconds": _seconds(first_response),
+        "avg_resolution_seconds": _seconds(resolution),
         "agents": _agents(tickets) if caller.is_desk_staff else [],
     }
+
+
+def _seconds(mean: timedelta | None) -> float | None:
+    return None if mean is None else mean.total_seconds()
 
 
 def _counted(tickets: TicketQuerySet, field: str) -> dict[Any, int]:

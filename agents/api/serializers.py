@@ -106,7 +106,7 @@ def skills_by_name(names: list[str]) -> list[Skill]:
     wanted = {name.lower(): name for name in names}
     if not wanted:
         return []
-    found = {skill.name.lower(): skill for skill in Skill.objects.named(list(wanted))}
+    found = {skill.name.lower(): skill for skill in Skill.objects.named(names)}
     if missing := [name for key, name in wanted.items() if key not in found]:
         raise serializers.ValidationError(f"No such skill: {', '.join(missing)}.", "unknown_skill")
     return list(found.values())

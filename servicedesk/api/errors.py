@@ -7,14 +7,19 @@ from typing import Any
 
 import orjson
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.core.signals import got_request_exception
 from django.db import OperationalError
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
-from rest_framework.response import Response
 from rest_framework.utils.serializer_helpers import ReturnDict
 
+from servicedesk.api.renderers import ORJSON_OPTIONS, encode
 from servicedesk.errors import DomainError
 
 PROBLEM_JSON = "application/problem+json"
@@ -60,8 +65,12 @@ class Problem:
             **self.extra,
         }
 
-    def json(self) -> bytes:
-        return orjson.dumps(self.data())
+    def response(self) -> HttpResponse:
+        """Always JSON, whatever the view would have rendered."""
+        body = orjson.dumps(self.data(), default=encode, option=ORJSON_OPTIONS)
+        return HttpResponse(
+            body, status=self.status, content_type=PROBLEM_JSON, headers=self.headers
+        )
 
 
 def problem_for_status(status: int, detail: str = "") -> Problem:
@@ -78,17 +87,18 @@ class PayloadTooLarge(DomainError):
     title = "The request is too large"
 
 
-def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
-    """DRF's hook: any exception of a view becomes a problem; an unknown one a 500."""
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse:
+    """DRF's hook: any exception of a view becomes a problem; an unknown one a 500.
+
+    Not DRF's Response: the view's own renderer may be of YAML or HTML.
+    """
     problem = problem_of(exc)
     if problem is None:
         request = context.get("request")
         got_request_exception.send(sender=None, request=getattr(request, "_request", request))
         log.exception("unhandled_exception", exc_info=exc)
         problem = problem_for_status(500)
-    return Response(
-        problem.data(), problem.status, headers=problem.headers, content_type=PROBLEM_JSON
-    )
+    return problem.response()
 
 
 def problem_of(exc: Exception) -> Problem | None:
@@ -109,6 +119,8 @@ def problem_of(exc: Exception) -> Problem | None:
             return problem_for_status(403)
         case RequestDataTooBig():
             return problem_for_status(413)
+        case BadRequest() | SuspiciousOperation():
+            return problem_for_status(400)
         case OperationalError() if _is_contention(exc):
             problem = problem_for_status(503, "The database is busy; try again.")
             problem.headers["Retry-After"] = "1"

@@ -6,7 +6,12 @@ from rest_framework.request import Request
 
 from servicedesk.errors import DomainError, FieldError
 
-ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
+ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+# Commas part the tags, and may stand inside of one.
+ENTITY_TAGS = re.compile(rf"[\s,]*{ENTITY_TAG.pattern}(\s*,[\s,]*{ENTITY_TAG.pattern})*[\s,]*")
+
+VERSION = re.compile("[1-9][0-9]{0,8}")
+MAX_HEADER = 1000
 
 
 class VersionConflict(DomainError):
@@ -27,8 +32,7 @@ def expected_versions(request: Request) -> frozenset[int] | None:
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return None
-    tags = [ENTITY_TAG.fullmatch(part) for part in header.split(",")]
-    if not all(tags):
+    if len(header) > MAX_HEADER or not ENTITY_TAGS.fullmatch(header):
         raise FieldError("If-Match", 'If-Match holds entity tags, as in "7", or *.')
-    strong = [tag[2] for tag in tags if tag and not tag[1]]
-    return frozenset(int(text) for text in strong if text.isdigit() and len(text) < 10)
+    strong = [opaque for weak, opaque in ENTITY_TAG.findall(header) if not weak]
+    return frozenset(int(text) for text in strong if VERSION.fullmatch(text))

@@ -9,6 +9,9 @@ from django.utils.functional import Promise
 from rest_framework.renderers import JSONRenderer as DRFJSONRenderer
 
 
+ORJSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
 def encode(value: Any) -> Any:
     """What orjson does not know: lazy translations and DRF's string and mapping types."""
     if isinstance(value, Promise | str):
@@ -19,7 +22,7 @@ def encode(value: Any) -> Any:
 
 
 def dumps(data: Any) -> bytes:
-    return orjson.dumps(data, default=encode, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(data, default=encode, option=ORJSON_OPTIONS)
 
 
 def iso(moment: datetime | None) -> str | None:

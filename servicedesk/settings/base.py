@@ -3,7 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+import django_stubs_ext
+from corsheaders.defaults import default_headers
+
 from .environment import BASE_DIR, DESK_HOME, env
+
+# Lets classes that are generic in the types only (ModelForm[User]) be subscripted at run time.
+django_stubs_ext.monkeypatch()
 
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
@@ -26,6 +32,7 @@ INSTALLED_APPS = [
     "daphne",
     "channels",
     "rest_framework",
+    "corsheaders",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -43,6 +50,7 @@ MIDDLEWARE = [
     "servicedesk.middleware.RequestContextMiddleware",
     "servicedesk.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "servicedesk.middleware.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -140,6 +148,13 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# Front ends on another origin than the desk's: only those listed.
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "if-match", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
 
 # --- The API --------------------------------------------------------------------------
 

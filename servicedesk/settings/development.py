@@ -9,7 +9,7 @@ ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", ".localhost
 ALLOWED_ORIGINS = ALLOWED_ORIGINS or [
     f"http://{host}:{env.int('PORT', default=8000)}" for host in ("localhost", "127.0.0.1")
 ]
-CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 LOGGING = {**LOGGING, "format": env.str("LOG_FORMAT", default="console")}
 
 

@@ -53,9 +53,10 @@ def actor_of(event: TicketEvent) -> dict[str, Any] | None:
 
 
 def _named(value: Any, people: dict[int, User]) -> Any:
+    # Somebody who only took part may have been deleted since; the log still names their id.
     if isinstance(value, list):
-        return [PersonSerializer(people[pk]).data for pk in value]
-    return None if value is None else PersonSerializer(people[value]).data
+        return [PersonSerializer(people[pk]).data for pk in value if pk in people]
+    return PersonSerializer(people[value]).data if value in people else None
 
 
 def _messages(events: Iterable[TicketEvent]) -> dict[int, Message]:

@@ -1,11 +1,14 @@
 """What a list of tickets may be narrowed and ordered by. Whatever is not named here is a 400."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django_filters.fields import IsoDateTimeField
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -78,6 +81,21 @@ class IdsFilter(django_filters.Filter):
     field_class = IdsField
 
 
+class MomentField(IsoDateTimeField):
+    """An ISO 8601 time that has a counterpart in UTC, as the last hours of year 9999 have not."""
+
+    def clean(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().clean(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError as exc:
+            raise forms.ValidationError("Out of range.") from exc
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):
+    field_class = MomentField
+
+
 class TicketFilters(django_filters.FilterSet):
     status = KeysFilter(method="by_status", known=Status.values)
     priority = KeysFilter(method="by_priority", known=[p.key for p in Priority])
@@ -87,9 +105,9 @@ class TicketFilters(django_filters.FilterSet):
     category = IdsFilter(method="by_reference", words=("none",))
     tag = django_filters.CharFilter(method="by_tag", max_length=500)
     escalated = django_filters.BooleanFilter(method="by_escalation")
-    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
-    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
-    updated_after = django_filters.IsoDateTimeFilter(method="by_update")
+    created_after = MomentFilter("created_at", "gte")
+    created_before = MomentFilter("created_at", "lt")
+    updated_after = MomentFilter(method="by_update")
     q = django_filters.CharFilter(method="by_text", max_length=MAX_QUERY)
 
     class Meta:
@@ -137,6 +155,35 @@ class TicketFilters(django_filters.FilterSet):
 
     def by_text(self, tickets: TicketQuerySet, name: str, value: str) -> QuerySet[Ticket]:
         return matching(tickets, value, notes=self.request.user.is_desk_staff)
+
+
+def _list_of(name: str, items: dict[str, Any], description: str = "") -> OpenApiParameter:
+    """Several values by comma."""
+    schema = {"type": "array", "items": items}
+    return OpenApiParameter(name, schema, explode=False, style="form", description=description)
+
+
+def _one(name: str, schema: dict[str, Any], description: str = "") -> OpenApiParameter:
+    return OpenApiParameter(name, schema, description=description)
+
+
+_TEXT = {"type": "string"}
+_MOMENT = {"type": "string", "format": "date-time"}
+# How the schema describes TicketFilters; a test holds them against each other.
+FILTER_PARAMETERS = [
+    _list_of("status", {"type": "string", "enum": Status.values}),
+    _list_of("priority", {"type": "string", "enum": [priority.key for priority in Priority]}),
+    _list_of("assignee", _TEXT, "Ids, `me` or `none`."),
+    _list_of("team", _TEXT, "Ids or `none`."),
+    _list_of("requester", _TEXT, "Ids or `me`."),
+    _list_of("category", _TEXT, "Ids or `none`."),
+    _list_of("tag", _TEXT, "Names; any of them will do."),
+    _one("escalated", {"type": "boolean"}),
+    _one("created_after", _MOMENT),
+    _one("created_before", _MOMENT),
+    _one("updated_after", _MOMENT),
+    _one("q", {"type": "string", "maxLength": MAX_QUERY}, "Full text; the last word may be begun."),
+]
 
 
 def filtered(

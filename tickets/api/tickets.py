@@ -12,7 +12,7 @@ from servicedesk.api.schema import IF_MATCH
 from servicedesk.api.views import DeskViewSet, read_body, rendered
 from tickets import lifecycle, services
 from tickets.api import serializers as shapes
-from tickets.api.filters import ORDERING_NAMES, TicketFilters, filtered, ordering_of
+from tickets.api.filters import FILTER_PARAMETERS, ORDERING_NAMES, filtered, ordering_of
 from tickets.api.lookup import (
     TicketAnswer,
     change_by,
@@ -34,12 +34,11 @@ SIMILAR = 5
 class TicketViewSet(DeskViewSet):
     queryset = Ticket.objects.none()
     serializer_class: type[Any] = shapes.SummarySerializer
-    filterset_class = TicketFilters
 
     @extend_schema(
         responses=shapes.SummarySerializer(many=True),
-        filters=True,
         parameters=[
+            *FILTER_PARAMETERS,
             OpenApiParameter(
                 "ordering",
                 {"type": "string", "enum": ORDERING_NAMES, "default": "-updated_at"},

@@ -36,7 +36,7 @@ def open_ticket(
         follow_up_of=follow_up_of,
         created_at=at,
     )
-    opened = {"subject": subject, "priority": priority.key, "channel": channel.value}
+    opened = {"subject": subject, "priority": priority.key, "channel": str(channel)}
     record(ticket, Entry(Kind.OPENED, opened, opened), actor=actor, at=at)
     if required_skills is None and category is not None:
         required_skills = list(category.skills.all())

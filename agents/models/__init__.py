@@ -1,0 +1,20 @@
+"""WHO: people with a role, agents with capacity and skills, teams, and signed-in sessions."""
+
+from agents.models.profile import AgentProfile, AgentSkill, Availability
+from agents.models.session import Session, SignInFailures
+from agents.models.team import Named, Skill, Team
+from agents.models.user import Role, User, new_security_stamp
+
+__all__ = [
+    "AgentProfile",
+    "AgentSkill",
+    "Availability",
+    "Named",
+    "Role",
+    "Session",
+    "SignInFailures",
+    "Skill",
+    "Team",
+    "User",
+    "new_security_stamp",
+]

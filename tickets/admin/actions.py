@@ -1,0 +1,141 @@
+"""What can be done on a ticket's page: each action is a form, and makes one service call."""
+
+import uuid
+from datetime import datetime
+
+from django import forms
+from django.utils.text import capfirst
+
+from agents.backends import find_user
+from agents.models import User
+from servicedesk.errors import FieldError
+from tickets import services
+from tickets.admin.base import TicketAction
+from tickets.admin.editing import Edit
+from tickets.admin.fields import Note, Words
+from tickets.lifecycle import Status
+from tickets.models import Priority
+from tickets.models.message import MAX_BODY
+
+MAX_REASON = 2000
+
+
+class Reply(TicketAction):
+    """Needs no version: words are added to what others said, not written over it."""
+
+    name = "reply"
+    body = Words(max_length=MAX_BODY, rows=5, label="Message")
+    audience = forms.ChoiceField(
+        choices=[("public", "Reply to the customer"), ("internal", "Internal note")],
+        initial="public",
+        widget=forms.RadioSelect,
+    )
+    # Made with the page, so that a second click says the same thing once.
+    client_msg_id = forms.CharField(
+        max_length=64, widget=forms.HiddenInput, initial=lambda: uuid.uuid4().hex
+    )
+
+    def run(self, *, at: datetime) -> str:
+        data = self.cleaned_data
+        posted = services.post_message(
+            ticket=self.ticket,
+            author=self.caller,
+            body=data["body"],
+            at=at,
+            is_internal=data["audience"] == "internal",
+            client_msg_id=data["client_msg_id"],
+        )
+        if posted.follow_up:
+            return f"This ticket is finished; your reply opened {posted.follow_up.number}."
+        return "The note is saved." if posted.message.is_internal else "The reply is sent."
+
+
+class Move(TicketAction):
+    name = "move"
+    to = forms.ChoiceField(choices=Status.choices)
+    comment = Words(max_length=MAX_BODY, rows=3, required=False)
+    is_internal = forms.BooleanField(required=False, label="As an internal note")
+    resolution = Words(
+        max_length=MAX_BODY,
+        rows=2,
+        required=False,
+        label="How it was resolved",
+        help_text="Only when resolving. The customer reads it.",
+    )
+
+    def run(self, *, at: datetime) -> str:
+        data = self.cleaned_data
+        to = Status(data["to"])
+        services.change_status(
+            to=to,
+            comment=data["comment"],
+            is_internal=data["is_internal"],
+            resolution=data["resolution"],
+            **self._change(at),
+        )
+        return f"{self.ticket.number}: {to.label.lower()}."
+
+
+class Assign(TicketAction):
+    name = "assign"
+    how = forms.ChoiceField(choices=[(how, how) for how in ("agent", "auto", "queue")])
+    agent = forms.CharField(max_length=254, required=False)
+    force = forms.BooleanField(required=False, label="Even if away or at capacity")
+
+    def run(self, *, at: datetime) -> str:
+        data = self.cleaned_data
+        if data["how"] == "auto":
+            ticket = services.assign_automatically(**self._change(at))
+            return f"{ticket.number} is with {ticket.assignee} now."
+        to = None if data["how"] == "queue" else _agent_named(data["agent"])
+        services.assign(to=to, force=data["force"], **self._change(at))
+        return f"{self.ticket.number} is {f'with {to}' if to else 'back in the queue'} now."
+
+
+class Claim(TicketAction):
+    """Whoever is first wins; the version does not matter for that."""
+
+    name = "claim"
+
+    def run(self, *, at: datetime) -> str:
+        services.claim(ticket=self.ticket, agent=self.caller, at=at)
+        return f"{self.ticket.number} is yours now."
+
+
+class ChangePriority(TicketAction):
+    name = "priority"
+    to = forms.TypedChoiceField(
+        choices=Priority.choices, coerce=lambda value: Priority(int(value)), label="Priority"
+    )
+    reason = Note(max_length=MAX_REASON, required=False)
+
+    def run(self, *, at: datetime) -> str:
+        data = self.cleaned_data
+        services.change_priority(to=data["to"], reason=data["reason"], **self._change(at))
+        return f"Priority: {data['to'].label.lower()}."
+
+
+class Escalate(TicketAction):
+    name = "escalate"
+    reason = Note(max_length=MAX_REASON)
+
+    def run(self, *, at: datetime) -> str:
+        ticket = services.escalate(reason=self.cleaned_data["reason"], **self._change(at))
+        return f"Escalated to level {ticket.escalation_level}."
+
+
+ACTIONS: dict[str, type[TicketAction]] = {
+    action.name: action
+    for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit)
+}
+
+
+def _agent_named(name: str) -> User:
+    """Raises FieldError for a name that is nobody's."""
+    user = find_user(name)
+    if user is None:
+        found = User.objects.filter(name__iexact=name.strip(), is_active=True, agent__isnull=False)
+        user = found.first() if found.count() == 1 else None
+    if user is None:
+        raise FieldError("agent", capfirst(f"{name.strip() or 'nobody'} is no agent's username."))
+    return user

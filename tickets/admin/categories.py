@@ -1,0 +1,25 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agents.admin.base import NamedAdmin
+from agents.admin.filters import TeamFilter
+from tickets.models import Category
+
+
+@admin.register(Category)
+class CategoryAdmin(NamedAdmin):
+    list_display = ("name", "team", "skill_names")
+    list_filter = (TeamFilter,)
+    list_select_related = ("team",)
+    autocomplete_fields = ("team", "skills")
+    uses = ("tickets",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("skills")
+
+    @admin.display(description="skills")
+    def skill_names(self, category: Category) -> str:
+        return ", ".join(skill.name for skill in category.skills.all())

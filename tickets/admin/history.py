@@ -1,0 +1,94 @@
+"""The event log of a ticket as sentences."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agents.models import User
+from tickets.api.events import render_events
+from tickets.lifecycle import Status
+from tickets.models import Kind, Priority, Ticket, TicketEvent
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event. `actor` is empty where the desk did it by itself."""
+
+    at: datetime
+    actor: str
+    text: str
+    is_internal: bool
+
+
+def history_of(ticket: Ticket, caller: User, limit: int | None) -> tuple[list[Line], bool]:
+    """The newest events, newest first, and whether there are older ones. Three queries."""
+    log = TicketEvent.objects.filter(ticket=ticket).select_related("actor").order_by("-seq")
+    found = list(log if limit is None else log[: limit + 1])
+    shown = found[:limit]
+    rendered = render_events(shown, caller)
+    lines = [_line(event, row["data"]) for event, row in zip(shown, rendered, strict=True)]
+    return lines, len(found) > len(shown)
+
+
+def _line(event: TicketEvent, data: dict[str, Any]) -> Line:
+    say = SENTENCES.get(Kind(event.kind), lambda data: Kind(event.kind).label.lower())
+    actor = event.actor.display_name if event.actor else ""
+    return Line(event.at, actor, say(data), event.public_seq is None)
+
+
+def _name(person: dict[str, Any] | None) -> str:
+    return str(person["name"]) if person else ""
+
+
+def _assigned(data: dict[str, Any]) -> str:
+    before, after = _name(data["from"]), _name(data["to"])
+    if not after:
+        return f"put it back in the queue (it was with {before})"
+    source = f" (before: {before})" if before else ""
+    how = "" if data["method"] == "manual" else f" by {data['method']}"
+    return f"assigned it to {after}{how}{source}"
+
+
+def _status(data: dict[str, Any]) -> str:
+    return f"status: {Status(data['from']).label} → {Status(data['to']).label}"
+
+
+def _priority(data: dict[str, Any]) -> str:
+    moved = f"priority: {_label(data['from'])} → {_label(data['to'])}"
+    return f"{moved}. {data['reason']}" if data.get("reason") else moved
+
+
+def _escalated(data: dict[str, Any]) -> str:
+    raised = f"escalated it to level {data['level']}, priority {_label(data['to_priority'])}"
+    return f"{raised}. {data['reason']}" if data.get("reason") else raised
+
+
+def _label(priority: str) -> str:
+    return str(Priority.from_key(priority).label).lower()
+
+
+def _message(data: dict[str, Any]) -> str:
+    return "left a note" if data["message"]["internal"] else "replied"
+
+
+def _participants(data: dict[str, Any]) -> str:
+    parts = [
+        f"{verb} {', '.join(_name(person) for person in data[key])}"
+        for verb, key in (("added", "added"), ("removed", "removed"))
+        if data[key]
+    ]
+    return f"{' and '.join(parts)} as participant"
+
+
+SENTENCES: dict[Kind, Callable[[dict[str, Any]], str]] = {
+    Kind.OPENED: lambda data: "opened the ticket",
+    Kind.UPDATED: lambda data: f"changed {', '.join(data['fields']).replace('_', ' ')}",
+    Kind.STATUS_CHANGED: _status,
+    Kind.PRIORITY_CHANGED: _priority,
+    Kind.ASSIGNED: _assigned,
+    Kind.ESCALATED: _escalated,
+    Kind.MESSAGE_CREATED: _message,
+    Kind.PARTICIPANTS_CHANGED: _participants,
+    Kind.RATED: lambda data: f"rated the resolution {data['score']} of 5",
+}

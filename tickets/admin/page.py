@@ -1,0 +1,141 @@
+"""What a ticket's page shows. Reads only, in a number of queries that does not grow."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.utils.safestring import SafeString, mark_safe
+
+from agents.models import AgentProfile, User
+from tickets import lifecycle
+from tickets.admin import editing
+from tickets.admin.actions import ACTIONS
+from tickets.admin.base import TicketAction
+from tickets.admin.history import history_of
+from tickets.models import AssignmentDecision, Message, Rating, Ticket
+from tickets.models.ticket import MAX_ESCALATION_LEVEL
+from tickets.parts import part_of, situation_of
+from tickets.rendering import render_markdown
+
+# The newest of each; the rest on request.
+MESSAGES_SHOWN = 50
+EVENTS_SHOWN = 50
+AGENTS_SUGGESTED = 50
+
+
+@dataclass(frozen=True)
+class Said:
+    """One contribution to the conversation."""
+
+    author: User
+    is_staff: bool
+    is_internal: bool
+    at: datetime
+    html: SafeString
+
+
+@dataclass(frozen=True)
+class MoveButton:
+    """`refused` says why the move is barred; `asks` what has to be said along with it."""
+
+    to: str
+    label: str
+    refused: str
+    asks: str
+
+
+def context_of(
+    ticket: Ticket,
+    *,
+    caller: User,
+    at: datetime,
+    refused: TicketAction | None = None,
+    is_whole: bool = False,
+) -> dict[str, Any]:
+    """The page's template context. `refused` is the form that was sent and not carried out."""
+    ticket = Ticket.objects.with_people().prefetch_related("participants").get(pk=ticket.pk)
+    said, earlier = _conversation(ticket, is_whole)
+    events, older_events = history_of(ticket, caller, None if is_whole else EVENTS_SHOWN)
+    return {
+        "ticket": ticket,
+        "original": ticket,
+        "opening": _opening(ticket),
+        "said": said,
+        "earlier": earlier,
+        "events": events,
+        "older_events": older_events,
+        "moves": _moves(ticket, caller, at),
+        "decision": _decision(ticket),
+        "agents": _agents(ticket),
+        "rating": Rating.objects.filter(ticket=ticket).first(),
+        "resolution": _html(ticket.resolution),
+        "forms": _forms(ticket, caller, refused),
+        "refused": refused,
+        "can_escalate": not ticket.is_ended and ticket.escalation_level < MAX_ESCALATION_LEVEL,
+    }
+
+
+def _html(text: str) -> SafeString:
+    return mark_safe(render_markdown(text))  # noqa: S308 (sanitised there)
+
+
+def _opening(ticket: Ticket) -> Said:
+    author = ticket.requester
+    return Said(author, False, False, ticket.created_at, _html(ticket.description))
+
+
+def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
+    """The newest messages, oldest first, and whether there are earlier ones."""
+    messages = Message.objects.filter(ticket=ticket).select_related("author").order_by("-id")
+    found = list(messages if is_whole else messages[: MESSAGES_SHOWN + 1])
+    shown = found if is_whole else found[:MESSAGES_SHOWN]
+    return [_said(message, ticket) for message in reversed(shown)], len(found) > len(shown)
+
+
+def _said(message: Message, ticket: Ticket) -> Said:
+    author = message.author
+    is_staff = author.is_desk_staff and author.pk != ticket.requester_id
+    return Said(author, is_staff, message.is_internal, message.created_at, _html(message.body))
+
+
+def _moves(ticket: Ticket, caller: User, at: datetime) -> list[MoveButton]:
+    now, part = situation_of(ticket, at), part_of(caller, ticket)
+    # As if everything that can be typed were typed: what is refused then is refused for good.
+    told = replace(now, has_comment=True, has_public_comment=True, has_resolution=True)
+    return [
+        MoveButton(
+            to=move.target,
+            label=move.label,
+            refused=_sentences(lifecycle.refusals(move, told, part)),
+            asks=_sentences(lifecycle.refusals(move, now, part)),
+        )
+        for move in lifecycle.moves_from(now.status)
+    ]
+
+
+def _sentences(reasons: list[lifecycle.Reason]) -> str:
+    return " ".join(reason.detail for reason in reasons)
+
+
+def _decision(ticket: Ticket) -> AssignmentDecision | None:
+    if ticket.assignee_id is None:
+        return None
+    return AssignmentDecision.objects.filter(ticket=ticket).select_related("agent").first()
+
+
+def _agents(ticket: Ticket) -> list[AgentProfile]:
+    """Whom the box for the agent suggests: those of the team, if the ticket has one."""
+    agents = AgentProfile.objects.in_service().prefetch_related(None)
+    if ticket.team_id:
+        agents = agents.filter(teams=ticket.team_id)
+    return list(agents.filter(user__is_active=True).order_by("user__name", "pk")[:AGENTS_SUGGESTED])
+
+
+def _forms(ticket: Ticket, caller: User, refused: TicketAction | None) -> dict[str, TicketAction]:
+    """An empty form for each action, but the refused one as it was sent."""
+    initial = {"edit": editing.initial_of(ticket), "priority": {"to": ticket.priority}}
+    forms = {
+        name: action(ticket=ticket, caller=caller, initial=initial.get(name))
+        for name, action in ACTIONS.items()
+    }
+    return {**forms, refused.name: refused} if refused else forms

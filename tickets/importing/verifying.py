@@ -1,0 +1,135 @@
+"""The file counted again and held against the database.
+
+Of the import it shares only the reading of rows: what an incident came to is worked out anew,
+from its last row and from what differs between its rows.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, Q
+
+from tickets.importing import people
+from tickets.importing.incidents import Incident
+from tickets.importing.mapping import line_of
+from tickets.importing.names import NAME_LENGTH
+from tickets.importing.running import Progress, read_incidents
+from tickets.importing.source import open_lines
+from tickets.lifecycle import ENDED_STATUSES, Status
+from tickets.models import Kind, Priority, Ticket
+
+Facts = dict[str, Any]
+MISMATCHES_KEPT = 100
+BATCH = 500
+# What is also added up, for the whole file and for its tickets.
+COUNTED = ("status", "priority", "team", "category", "agent")
+SUMMED = ("reopenings", "moves", "assignments")
+
+
+@dataclass
+class Comparison:
+    """`wrong` lists the first differences as {number, what, file, database}."""
+
+    incidents: int = 0
+    missing: int = 0
+    left_out: int = 0
+    wrong_count: int = 0
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    file: dict[str, Counter[str]] = field(default_factory=dict)
+    database: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        return not self.missing and not self.wrong_count
+
+    def take(self, number: str, expected: Facts, found: Facts | None) -> None:
+        self.incidents += 1
+        _tally(self.file, expected)
+        if found is None:
+            self.missing += 1
+            return
+        _tally(self.database, found)
+        for what in expected:
+            if expected[what] != found[what]:
+                self.wrong_count += 1
+                self.wrong.append(
+                    {"number": number, "what": what, "file": expected[what], "database": found[what]}
+                )
+        del self.wrong[MISMATCHES_KEPT:]
+
+
+def verify_file(
+    path: Path, *, zone: ZoneInfo, limit: int | None = None, progress: Progress
+) -> Comparison:
+    """Compare every whole incident of the file with its ticket. Raises NotAnExport."""
+    comparison = Comparison()
+    with open_lines(path) as lines:
+        incidents = read_incidents(lines, zone, limit)
+        while taken := list(islice(incidents, BATCH)):
+            whole = [one for one in taken if isinstance(one, Incident)]
+            comparison.left_out += len(taken) - len(whole)
+            found = _in_database([incident.number for incident in whole])
+            for incident in whole:
+                comparison.take(incident.number, _in_file(incident), found.get(incident.number))
+            progress(lines, comparison.incidents)
+    return comparison
+
+
+def _tally(tallies: dict[str, Counter[str]], facts: Facts) -> None:
+    for what in COUNTED:
+        tallies.setdefault(what, Counter())[str(facts[what])] += 1
+    totals = tallies.setdefault("totals", Counter())
+    for what in SUMMED:
+        totals[what] += facts[what]
+
+
+def _in_file(incident: Incident) -> Facts:
+    last = incident.rows[-1]
+    # Every ticket begins as new, in nobody's hands.
+    states: list[Status] = [Status.NEW, *(row.status for row in incident.rows if row.status)]
+    hands = ["", *(row.agent for row in incident.rows)]
+    priorities = [row.priority for row in incident.rows if row.priority]
+    moves = [(was, to) for was, to in pairwise(states) if was != to]
+    return {
+        "status": states[-1].value,
+        "priority": (priorities[-1] if priorities else Priority.NORMAL).key,
+        "team": line_of(last.team, NAME_LENGTH).lower(),
+        "category": line_of(last.category, NAME_LENGTH).lower(),
+        "agent": line_of(last.agent, people.NAME_LENGTH).lower(),
+        "opened": incident.rows[0].opened_at,
+        "reopenings": sum(w in ENDED_STATUSES and t not in ENDED_STATUSES for w, t in moves),
+        "moves": len(moves),
+        "assignments": sum(was != to for was, to in pairwise(hands)),
+    }
+
+
+def _in_database(numbers: Sequence[str]) -> dict[str, Facts]:
+    tickets = (
+        Ticket.objects.filter(external_id__in=numbers)
+        .order_by()
+        .select_related("team", "category", "assignee")
+        .annotate(
+            moves=Count("events", filter=Q(events__kind=Kind.STATUS_CHANGED)),
+            assignments=Count("events", filter=Q(events__kind=Kind.ASSIGNED)),
+        )
+    )
+    return {str(ticket.external_id): _of_ticket(ticket) for ticket in tickets}
+
+
+def _of_ticket(ticket: Any) -> Facts:
+    return {
+        "status": ticket.status,
+        "priority": Priority(ticket.priority).key,
+        "team": ticket.team.name.lower() if ticket.team else "",
+        "category": ticket.category.name.lower() if ticket.category else "",
+        "agent": ticket.assignee.name.lower() if ticket.assignee else "",
+        "opened": ticket.created_at,
+        "reopenings": ticket.reopen_count,
+        "moves": ticket.moves,
+        "assignments": ticket.assignments,
+    }
