@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 
 from agents import sessions
 from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
@@ -40,20 +41,33 @@ def update_user(*, user: User, at: datetime, password: str | None = None, **fiel
     unknown = set(fields) - USER_FIELDS
     if unknown:
         raise TypeError(f"not fields of a user: {unknown}")
-    locked = User.objects.select_for_update().get(pk=user.pk)
-    was = (locked.role, locked.is_active)
+    locked, others = _lock_with_supervisors(user)
+    was, supervised = (locked.role, locked.is_active), locked.is_supervisor
     for name, value in fields.items():
         setattr(locked, name, value)
     if password is not None:
         _set_password(locked, password)
     _clean(locked)
-    if was == (Role.SUPERVISOR, True) and not locked.is_supervisor:
-        _refuse_losing_the_last_supervisor(locked)
+    if supervised and not locked.is_supervisor and not others:
+        raise LastSupervisor("This is the last active supervisor.")
     locked.save()
     ensure_profile(locked)
     if password is not None or was != (locked.role, locked.is_active):
         sessions.sign_out_everywhere(user=locked, at=at)
     return locked
+
+
+def _lock_with_supervisors(user: User) -> tuple[User, list[User]]:
+    """The user, locked, and everybody else who supervises, locked in the order of the ids.
+
+    Two who demote each other would otherwise both see that the other one is left.
+    """
+    supervisors = Q(is_active=True) & (Q(role=Role.SUPERVISOR) | Q(is_superuser=True))
+    wanted = User.objects.select_for_update().filter(Q(pk=user.pk) | supervisors).order_by("pk")
+    rows = {row.pk: row for row in wanted}
+    if user.pk not in rows:
+        raise User.DoesNotExist
+    return rows.pop(user.pk), list(rows.values())
 
 
 def ensure_profile(user: User) -> None:
@@ -139,13 +153,6 @@ def _clean(user: User) -> None:
         if name == "__all__":
             name = "email" if "e-mail" in messages[0] else "username"
         raise FieldError(name, messages[0]) from exc
-
-
-def _refuse_losing_the_last_supervisor(user: User) -> None:
-    others = User.objects.filter(is_active=True, role=Role.SUPERVISOR).exclude(pk=user.pk)
-    supers = User.objects.filter(is_active=True, is_superuser=True).exclude(pk=user.pk)
-    if not others.exists() and not supers.exists():
-        raise LastSupervisor("This is the last active supervisor.")
 
 
 def create_named(kind: type[Named], *, name: str) -> Named:

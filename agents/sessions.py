@@ -65,19 +65,23 @@ def refresh(*, token: str, at: datetime) -> TokenPair:
     used = _decode(RefreshToken, token)
     session = _session_of(used)
     new = RefreshToken()
-    moved = (
+    if not _advance(session, used=used["jti"], new=new["jti"], at=at):
+        revoke(session_id=session.pk, at=at)
+        raise TokenNotValid
+    return _pair(new, session)
+
+
+def _advance(session: Session, *, used: str, new: str, at: datetime) -> bool:
+    """Make `new` the token that is good next, if `used` still is: one UPDATE, so only once."""
+    return bool(
         Session.objects.live()
-        .filter(pk=session.pk, refresh_jti=used["jti"])
+        .filter(pk=session.pk, refresh_jti=used)
         .update(
-            refresh_jti=new["jti"],
+            refresh_jti=new,
             refreshed_at=at,
             expires_at=at + api_settings.REFRESH_TOKEN_LIFETIME,
         )
     )
-    if not moved:
-        revoke(session_id=session.pk, at=at)
-        raise TokenNotValid
-    return _pair(new, session)
 
 
 def verify(token: str) -> Session:

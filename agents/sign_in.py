@@ -72,20 +72,26 @@ def _take_place(key: str, at: datetime) -> None:
     allowed = settings.SIGN_IN_FAILURES_ALLOWED
     rows = SignInFailures.objects.filter(pk=key)
     fresh = at + settings.SIGN_IN_LOCK
-    SignInFailures.objects.bulk_create(
-        [SignInFailures(key=key, expires_at=fresh)], ignore_conflicts=True
-    )
+    _count_from(key, fresh)
     rows.filter(expires_at__lte=at).update(failed=0, pending=0, expires_at=fresh)
     deadline = time.monotonic() + PATIENCE
     while not rows.filter(failed__lt=allowed - F("pending")).update(pending=F("pending") + 1):
         row = rows.first()
-        if row is None or row.failed >= allowed or time.monotonic() > deadline:
-            until = row.expires_at if row else fresh
+        if row is None:  # the sweep has just dropped it as old
+            _count_from(key, fresh)
+        elif row.failed >= allowed or time.monotonic() > deadline:
+            until = row.expires_at
             seconds = max(1, int((until - at).total_seconds()))
             raise SignInLocked(
                 "Too many failed attempts for this name; try again later.", retry_after=seconds
             )
         time.sleep(POLL)
+
+
+def _count_from(key: str, expires_at: datetime) -> None:
+    """A counter at zero, where there is none."""
+    row = SignInFailures(key=key, expires_at=expires_at)
+    SignInFailures.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def _give_back(key: str, *, is_success: bool) -> None:

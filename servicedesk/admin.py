@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import UsernameField
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
@@ -14,6 +16,10 @@ from servicedesk.errors import DomainError
 
 class SignInForm(AdminAuthenticationForm):
     """Counts failures like the API does, by the same service."""
+
+    username = UsernameField(
+        label="Username or e-mail", widget=forms.TextInput(attrs={"autofocus": True})
+    )
 
     def clean(self) -> dict[str, Any]:
         name = self.cleaned_data.get("username")
@@ -35,4 +41,7 @@ class DeskAdminSite(admin.AdminSite):
     site_header = "Service desk"
     site_title = "Service desk"
     index_title = "Console"
+    # There is no other site to view yet, and the few lists stand in a row at the top.
+    site_url = None
+    enable_nav_sidebar = False
     login_form = SignInForm

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.dispatch import Signal
 
 from agents.models import User
@@ -75,7 +75,7 @@ def record(
     for event in events:
         event.ticket = ticket
     TicketEvent.objects.bulk_create(events)
-    transaction.on_commit(partial(announce, events))
+    _announce_after_commit(events)
     return events
 
 
@@ -105,9 +105,30 @@ class _Delivery(threading.local):
 _delivery = _Delivery()
 
 
+def _announce_after_commit(events: list[TicketEvent]) -> None:
+    """Queue the events at the commit, and deliver once everything of the transaction is queued.
+
+    A transaction may record twice (a follow-up is opened and replied to). Delivered one by one,
+    the first would let its receivers make events that overtake the second. So there is one hook
+    that delivers, always the last of the list; it outlives a savepoint that is rolled back.
+    """
+    transaction.on_commit(partial(_delivery.waiting.append, events))
+    connection = transaction.get_connection()
+    if not connection.in_atomic_block:
+        deliver_waiting()
+        return
+    hooks = [hook for hook in connection.run_on_commit if hook[1] is not deliver_waiting]
+    connection.run_on_commit = [*hooks, (set(), deliver_waiting, False)]
+
+
 def announce(events: list[TicketEvent]) -> None:
     """Send the signal for events of one ticket, after those that this thread already sends."""
     _delivery.waiting.append(events)
+    deliver_waiting()
+
+
+def deliver_waiting() -> None:
+    """Send what this thread has queued, unless that is what it is doing already."""
     if _delivery.is_running:
         return
     _delivery.is_running = True
@@ -150,6 +171,9 @@ def _mark_announced(events: list[TicketEvent]) -> None:
     live to do so. Then the mark stays and the sweep sends again from there.
     """
     first, last = events[0], events[-1]
-    Ticket.objects.filter(pk=first.ticket_id, announced_seq=first.seq - 1).update(
-        announced_seq=last.seq
-    )
+    reached = Ticket.objects.filter(pk=first.ticket_id, announced_seq=first.seq - 1)
+    try:
+        reached.update(announced_seq=last.seq)
+    except DatabaseError:
+        # The change is made and the receivers have heard of it; the sweep will say it again.
+        log.exception("mark_failed", ticket=first.ticket_id, seq=last.seq)

@@ -140,7 +140,8 @@ TRANSITIONS: tuple[Transition, ...] = (
         Status.CLOSED,
         Status.OPEN,
         "Reopen",
-        frozenset({Part.CUSTOMER, Part.SUPERVISOR}),
+        # The desk: when the customer replies within the window.
+        frozenset({Part.CUSTOMER, Part.SUPERVISOR, Part.DESK}),
         (IN_WINDOW,),
     ),
     Transition(Status.CANCELLED, Status.OPEN, "Reopen", frozenset({Part.SUPERVISOR})),

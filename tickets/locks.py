@@ -22,7 +22,9 @@ def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
     `expected` holds the versions that the caller has seen (If-Match). Raises Http404 where there
     is no such ticket and VersionConflict where it has another version.
     """
-    tickets = Ticket.objects.select_for_update(of=("self",)).select_related("requester", "assignee")
+    # Not the assignee: PostgreSQL joins what it read before it waited for the lock, and would
+    # give a ticket that was handed over meanwhile nobody's object.
+    tickets = Ticket.objects.select_for_update(of=("self",)).select_related("requester")
     ticket = tickets.filter(pk=pk).first()
     if ticket is None:
         raise Http404

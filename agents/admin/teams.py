@@ -16,7 +16,7 @@ class WithAgents(NamedAdmin):
     """How many agents are in it, counted in the list's own query."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(agent_count=Count("agents"))
+        return self.model._default_manager.annotate(agent_count=Count("agents"))
 
     @admin.display(description="agents")
     def agent_count(self, row: Any) -> int:

@@ -1,7 +1,7 @@
 """Behind TLS, on PostgreSQL and Redis. `servicedesk.checks` refuses what must not be here."""
 
 from .base import *  # noqa: F403
-from .environment import env
+from .environment import BASE_DIR, env
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
@@ -22,6 +22,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = False
+# Filled by `manage.py collectstatic`.
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 
 from servicedesk.checks import refuse_unsafe_production  # noqa: E402
 

@@ -94,7 +94,7 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 def problems_with(schema: dict[str, Any], instance: Any) -> list[str]:
     """Why the instance is not valid against a schema of the document."""
     return [
-        f"at /{'/'.join(map(str, error.absolute_path))}: {error.message[:400]}"
+        f"at /{'/'.join(map(str, error.absolute_path))}: {error.message[-400:]}"
         for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(instance)
     ]
 
@@ -103,9 +103,7 @@ def problems_with(schema: dict[str, Any], instance: Any) -> list[str]:
 def _validator(schema: str) -> Draft202012Validator:
     # References in the document are relative to it: "#/components/…".
     text = schema.replace('"#/', f'"{ROOT}#/')
-    return Draft202012Validator(
-        json.loads(text), registry=_registry(), format_checker=_formats
-    )
+    return Draft202012Validator(json.loads(text), registry=_registry(), format_checker=_formats)
 
 
 def check(response: Any, request: dict[str, Any], body: bytes = b"") -> None:

@@ -125,8 +125,7 @@ class Escalate(TicketAction):
 
 
 ACTIONS: dict[str, type[TicketAction]] = {
-    action.name: action
-    for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit)
+    action.name: action for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit)
 }
 
 

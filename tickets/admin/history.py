@@ -32,9 +32,10 @@ def history_of(ticket: Ticket, caller: User, limit: int | None) -> tuple[list[Li
 
 
 def _line(event: TicketEvent, data: dict[str, Any]) -> Line:
-    say = SENTENCES.get(Kind(event.kind), lambda data: Kind(event.kind).label.lower())
+    say = SENTENCES.get(Kind(event.kind))
+    text = say(data) if say else Kind(event.kind).label.lower()
     actor = event.actor.display_name if event.actor else ""
-    return Line(event.at, actor, say(data), event.public_seq is None)
+    return Line(event.at, actor, text, event.public_seq is None)
 
 
 def _name(person: dict[str, Any] | None) -> str:
@@ -45,8 +46,8 @@ def _assigned(data: dict[str, Any]) -> str:
     before, after = _name(data["from"]), _name(data["to"])
     if not after:
         return f"put it back in the queue (it was with {before})"
+    how = HOW.get(data["method"], "")
     source = f" (before: {before})" if before else ""
-    how = "" if data["method"] == "manual" else f" by {data['method']}"
     return f"assigned it to {after}{how}{source}"
 
 
@@ -81,6 +82,12 @@ def _participants(data: dict[str, Any]) -> str:
     return f"{' and '.join(parts)} as participant"
 
 
+HOW = {
+    "auto": " by the score",
+    "claim": ", by taking it",
+    "rebalance": " to balance the load",
+    "escalation": " on escalation",
+}
 SENTENCES: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.OPENED: lambda data: "opened the ticket",
     Kind.UPDATED: lambda data: f"changed {', '.join(data['fields']).replace('_', ' ')}",

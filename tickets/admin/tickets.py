@@ -8,12 +8,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 
 from agents.admin.base import ConsoleAdmin
 from agents.admin.filters import TeamFilter
+from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.admin import page
 from tickets.admin.actions import ACTIONS
@@ -78,7 +79,7 @@ class TicketAdmin(ConsoleAdmin):
             return named, False
         return matching(queryset, search_term, notes=True), False
 
-    def get_urls(self) -> list[URLResolver | URLPattern]:
+    def get_urls(self) -> list[URLPattern]:
         act = self.admin_site.admin_view(self.act_view)
         own = path("<int:pk>/<slug:name>/act/", act, name="tickets_ticket_act")
         return [own, *super().get_urls()]
@@ -104,7 +105,7 @@ class TicketAdmin(ConsoleAdmin):
         ticket = self._visible(request, str(pk))
         if request.method != "POST" or name not in ACTIONS:
             return redirect("admin:tickets_ticket_change", pk)
-        form = ACTIONS[name](request.POST, ticket=ticket, caller=request.user)
+        form = ACTIONS[name](request.POST, ticket=ticket, caller=_caller(request))
         if not form.is_valid():
             return self._page(request, str(pk), refused=form, status=400)
         try:
@@ -138,7 +139,7 @@ class TicketAdmin(ConsoleAdmin):
             "title": str(ticket),
             **page.context_of(
                 ticket,
-                caller=request.user,
+                caller=_caller(request),
                 at=timezone.now(),
                 refused=refused,
                 is_whole="all" in request.GET,
@@ -146,3 +147,9 @@ class TicketAdmin(ConsoleAdmin):
         }
         template = "admin/tickets/ticket/page.html"
         return TemplateResponse(request, template, context, status=status)
+
+
+def _caller(request: HttpRequest) -> User:
+    """Whoever has passed `admin_view` is signed in."""
+    assert isinstance(request.user, User)
+    return request.user

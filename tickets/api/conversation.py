@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import Http404
 from django.utils import timezone
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -80,7 +81,7 @@ class EventViewSet(DeskViewSet):
     pagination_class = None
 
     @extend_schema(
-        responses=shapes.EventLogSerializer,
+        responses=forced_singular_serializer(shapes.EventLogSerializer),
         parameters=[
             OpenApiParameter("after", {"type": "integer", "minimum": 0, "default": 0}),
             OpenApiParameter(

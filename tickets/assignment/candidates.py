@@ -26,7 +26,9 @@ def work_of(ticket: Ticket) -> Work:
 
 def candidates_for(ticket: Ticket, at: datetime) -> list[Candidate]:
     """Every agent, with load, teams, skills and history with the requester. Five queries."""
-    profiles = AgentProfile.objects.select_related("user").exclude(user__role=Role.CUSTOMER)
+    profiles = AgentProfile.objects.select_related("user").exclude(
+        user__role=Role.CUSTOMER, user__is_superuser=False
+    )
     skills = _skills(ticket)
     members = set(ticket.team.agents.values_list("pk", flat=True)) if ticket.team else set()
     history = _history(ticket)

@@ -21,7 +21,7 @@ def claim_place(agent_id: int, *, weight: int, at: datetime) -> bool:
             user__is_active=True,
             open_load__lte=F("capacity") - weight,
         )
-        .exclude(user__role=Role.CUSTOMER)
+        .exclude(user__role=Role.CUSTOMER, user__is_superuser=False)
         .update(open_load=F("open_load") + weight, last_assigned_at=at)
     )
 

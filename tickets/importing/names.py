@@ -25,11 +25,11 @@ def find_or_make(model: type[Named], names: Iterable[str]) -> tuple[dict[str, in
     for name in sorted(set(cut.values()) - ids.keys()):
         # The database folds the case, as its unique constraint does: Python's rules differ.
         same = model.objects.annotate(lowered=Lower("name")).filter(lowered=Lower(Value(name)))
-        row = same.first()
-        if row is None:
-            row = model.objects.create(name=name)
+        pk = same.values_list("pk", flat=True).first()
+        if pk is None:
+            pk = model.objects.create(name=name).pk
             made += 1
-        ids[name] = row.pk
+        ids[name] = pk
     return {name: ids[short] for name, short in cut.items()}, made
 
 

@@ -100,9 +100,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
         raise NotAnExport(f"The file is no CSV: {exc}.") from exc
     names[:1] = [name.removeprefix("\ufeff").strip('"') for name in names[:1]]
     if missing := [name for name in COLUMNS if name not in names]:
-        raise NotAnExport(
-            f"The file is no incident export: it has no column {', '.join(missing)}."
-        )
+        raise NotAnExport(f"The file is no incident export: it has no column {', '.join(missing)}.")
     if doubles := [name for name in COLUMNS if names.count(name) > 1]:
         raise NotAnExport(f"The file has more than one column {', '.join(doubles)}.")
     return names
@@ -182,10 +180,8 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
     An hour that the clock shows twice is the first of the two.
     """
     found = MOMENT.fullmatch(text.strip())
+    day, month, year, hour, minute = map(int, found.groups()) if found else (0,) * 5
     try:
-        if not found:
-            raise ValueError
-        day, month, year, hour, minute = map(int, found.groups())
         return datetime(year, month, day, hour, minute, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{shown(text)} is no time (d/m/yyyy HH:MM)") from None

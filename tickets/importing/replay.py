@@ -184,5 +184,7 @@ def _details(row: Row) -> dict[str, str]:
 
 def _description(row: Row) -> str:
     lines = [f"Imported incident {line_of(row.number, TEXT_LENGTH)}", ""]
-    lines += [f"{name}: {line_of(text, TEXT_LENGTH)}" for name, text in _details(row).items() if text]
+    lines += [
+        f"{name}: {line_of(text, TEXT_LENGTH)}" for name, text in _details(row).items() if text
+    ]
     return "\n".join(lines).strip()

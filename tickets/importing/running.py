@@ -1,7 +1,7 @@
 """A whole import: the file through the pure steps, batch after batch into the database."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -62,9 +62,7 @@ class Result:
         }
 
 
-def read_incidents(
-    lines: Lines, zone: ZoneInfo, limit: int | None
-) -> Iterator[Incident | LeftOut]:
+def read_incidents(lines: Lines, zone: ZoneInfo, limit: int | None) -> Iterator[Incident | LeftOut]:
     """The first `limit` incidents of the file, all without one. Raises NotAnExport."""
     return islice(gather(read_rows(lines, zone)), limit)
 
@@ -112,9 +110,7 @@ def _write_or_halve(histories: Sequence[History], result: Result) -> None:
             _write_or_halve(histories[middle:], result)
             return
         reason = ascii(str(exc).partition("\n")[0][:200])
-        result.leave_out(
-            [BrokenRow(histories[0].line, f"the database refuses it: {reason}")]
-        )
+        result.leave_out([BrokenRow(histories[0].line, f"the database refuses it: {reason}")])
 
 
 def _write_patiently(histories: Sequence[History]) -> Written:

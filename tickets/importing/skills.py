@@ -30,7 +30,9 @@ def learn(pairs: Collection[tuple[int, int]]) -> int:
     if not pairs:
         return 0
     titles = dict(
-        Category.objects.filter(pk__in={category for _, category in pairs}).values_list("pk", "name")
+        Category.objects.filter(pk__in={category for _, category in pairs}).values_list(
+            "pk", "name"
+        )
     )
     skills, made = names.find_or_make(Skill, titles.values())
     levels = {

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q
 
+from agents.models import User
 from tickets.importing import people
 from tickets.importing.incidents import Incident
-from tickets.importing.mapping import line_of
-from tickets.importing.names import NAME_LENGTH
+from tickets.importing.mapping import UNKNOWN_CALLER, line_of
+from tickets.importing.names import NAME_LENGTH, TAG_LENGTH
 from tickets.importing.running import Progress, read_incidents
 from tickets.importing.source import open_lines
 from tickets.lifecycle import ENDED_STATUSES, Status
@@ -58,7 +59,12 @@ class Comparison:
             if expected[what] != found[what]:
                 self.wrong_count += 1
                 self.wrong.append(
-                    {"number": number, "what": what, "file": expected[what], "database": found[what]}
+                    {
+                        "number": number,
+                        "what": what,
+                        "file": expected[what],
+                        "database": found[what],
+                    }
                 )
         del self.wrong[MISMATCHES_KEPT:]
 
@@ -75,7 +81,10 @@ def verify_file(
             comparison.left_out += len(taken) - len(whole)
             found = _in_database([incident.number for incident in whole])
             for incident in whole:
-                comparison.take(incident.number, _in_file(incident), found.get(incident.number))
+                expected = _in_file(incident)
+                ticket = found.get(incident.number)
+                facts = None if ticket is None else _of_ticket(ticket, expected)
+                comparison.take(incident.number, expected, facts)
             progress(lines, comparison.incidents)
     return comparison
 
@@ -100,7 +109,10 @@ def _in_file(incident: Incident) -> Facts:
         "priority": (priorities[-1] if priorities else Priority.NORMAL).key,
         "team": line_of(last.team, NAME_LENGTH).lower(),
         "category": line_of(last.category, NAME_LENGTH).lower(),
-        "agent": line_of(last.agent, people.NAME_LENGTH).lower(),
+        "tag": line_of(last.subcategory.lower(), TAG_LENGTH),
+        "agent": last.agent,
+        "caller": next((row.caller for row in reversed(incident.rows) if row.caller), "")
+        or UNKNOWN_CALLER,
         "opened": incident.rows[0].opened_at,
         "reopenings": sum(w in ENDED_STATUSES and t not in ENDED_STATUSES for w, t in moves),
         "moves": len(moves),
@@ -108,28 +120,40 @@ def _in_file(incident: Incident) -> Facts:
     }
 
 
-def _in_database(numbers: Sequence[str]) -> dict[str, Facts]:
+def _in_database(numbers: Sequence[str]) -> dict[str, Any]:
+    """The tickets of these incidents, with their events counted."""
     tickets = (
         Ticket.objects.filter(external_id__in=numbers)
         .order_by()
-        .select_related("team", "category", "assignee")
+        .select_related("team", "category", "requester", "assignee")
+        .prefetch_related("tags")
         .annotate(
             moves=Count("events", filter=Q(events__kind=Kind.STATUS_CHANGED)),
             assignments=Count("events", filter=Q(events__kind=Kind.ASSIGNED)),
         )
     )
-    return {str(ticket.external_id): _of_ticket(ticket) for ticket in tickets}
+    return {str(ticket.external_id): ticket for ticket in tickets}
 
 
-def _of_ticket(ticket: Any) -> Facts:
+def _of_ticket(ticket: Any, expected: Facts) -> Facts:
     return {
         "status": ticket.status,
         "priority": Priority(ticket.priority).key,
         "team": ticket.team.name.lower() if ticket.team else "",
         "category": ticket.category.name.lower() if ticket.category else "",
-        "agent": ticket.assignee.name.lower() if ticket.assignee else "",
+        "tag": ", ".join(tag.name for tag in ticket.tags.all()),
+        "agent": _named(ticket.assignee, expected["agent"]),
+        "caller": _named(ticket.requester, expected["caller"]),
         "opened": ticket.created_at,
         "reopenings": ticket.reopen_count,
         "moves": ticket.moves,
         "assignments": ticket.assignments,
     }
+
+
+def _named(user: User | None, expected: str) -> str:
+    """What the file calls this user, if it may well be them, else the username."""
+    if user is None:
+        return ""
+    usernames = {people.username_of(expected, attempt) for attempt in range(3)} if expected else ()
+    return expected if user.username.lower() in usernames else user.username

@@ -88,11 +88,12 @@ def assign(
     if to is None:
         return _back_to_queue(ticket, actor, at)
     lock_agents([ticket.assignee_id, to.pk])
+    seen = _as_seen(ticket, to, at)
     if force:
         force_place(to.pk, weight=ticket.weight, at=at)
     else:
         _claim_or_explain(to, ticket, at)
-    return _hand_over(ticket, to, Method.MANUAL, actor, at, *_as_seen(ticket, to, at))
+    return _hand_over(ticket, to, Method.MANUAL, actor, at, *seen)
 
 
 @transaction.atomic
@@ -106,8 +107,9 @@ def claim(*, ticket: Ticket, agent: User, at: datetime) -> Ticket:
     if ticket.assignee_id is not None:
         raise AlreadyAssigned("Somebody has this ticket already.", assignee=ticket.assignee_id)
     _refuse_ended(ticket)
+    seen = _as_seen(ticket, agent, at)
     _claim_or_explain(agent, ticket, at)
-    return _hand_over(ticket, agent, Method.CLAIM, agent, at, *_as_seen(ticket, agent, at))
+    return _hand_over(ticket, agent, Method.CLAIM, agent, at, *seen)
 
 
 @transaction.atomic
@@ -155,11 +157,23 @@ def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
         agent_id = scored.candidate.id
         if agent_id == ticket.assignee_id:
             return ticket
-        lock_agents([ticket.assignee_id, agent_id])
-        if claim_place(agent_id, weight=ticket.weight, at=at):
+        if _take_place(ticket, agent_id, at):
             agent = User.objects.get(pk=agent_id)
             return _hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
     raise NoAgentAvailable(work, ranked)
+
+
+def _take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
+    """Claim a place in a savepoint, whose end lets go of an agent who turned out to be full.
+
+    Kept locked while the next one is tried, two assignments would wait for each other.
+    """
+    with transaction.atomic():
+        lock_agents([ticket.assignee_id, agent_id])
+        if claim_place(agent_id, weight=ticket.weight, at=at):
+            return True
+        transaction.set_rollback(True)
+    return False
 
 
 def hand_back_unstarted(*, agent: AgentProfile, at: datetime) -> int:
@@ -176,7 +190,7 @@ def hand_back_unstarted(*, agent: AgentProfile, at: datetime) -> int:
 @transaction.atomic
 def _hand_back(ticket_id: int, agent_id: int, at: datetime) -> bool:
     ticket = lock_ticket(ticket_id)
-    if ticket.assignee_id != agent_id or ticket.first_responded_at is not None:
+    if ticket.assignee_id != agent_id or ticket.first_responded_at or not ticket.weight:
         return False
     _back_to_queue(ticket, None, at)
     transaction.on_commit(lambda: assign_if_possible(ticket=ticket, at=at))
@@ -211,7 +225,7 @@ def _claim_or_explain(agent: User, ticket: Ticket, at: datetime) -> None:
 
 
 def _as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
-    """How the score saw an agent whom somebody chose: the decision keeps that too."""
+    """How the score sees an agent whom somebody chose, before the ticket weighs on them."""
     work, ranked = _rank(ticket, at)
     return work, [scored for scored in ranked if scored.candidate.id == agent.pk]
 

@@ -10,7 +10,7 @@ from tickets.events import Entry, record
 from tickets.locks import lock_ticket
 from tickets.models import Kind, Priority, Ticket
 from tickets.parts import require_staff
-from tickets.services.open import set_tags
+from tickets.services.open import set_tags, tag_names
 
 PLAIN_FIELDS = ("subject", "description", "category", "team")
 
@@ -42,7 +42,7 @@ def update_ticket(
     if required_skills is not None and set(required_skills) != set(ticket.required_skills.all()):
         ticket.required_skills.set(required_skills)
         names.append("required_skills")
-    if tags is not None and {tag.lower() for tag in tags} != {t.name for t in ticket.tags.all()}:
+    if tags is not None and tag_names(tags) != {tag.name for tag in ticket.tags.all()}:
         set_tags(ticket, tags)
         names.append("tags")
     entries = []

@@ -40,6 +40,8 @@ def change_status(
     """
     if is_internal:
         require_staff(actor)
+    # White space explains nothing.
+    comment, resolution = (text if text.strip() else "" for text in (comment, resolution))
     if resolution and to != Status.RESOLVED:
         raise FieldError("resolution", "Only a ticket that becomes resolved has a resolution.")
     ticket = lock_ticket(ticket.pk, expected)

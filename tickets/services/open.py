@@ -46,9 +46,14 @@ def open_ticket(
     return ticket
 
 
+def tag_names(names: Iterable[str]) -> set[str]:
+    """The names as they are kept."""
+    return {name.strip().lower() for name in names}
+
+
 def set_tags(ticket: Ticket, names: Iterable[str]) -> None:
     """Give the ticket exactly these tags, making those that are new."""
-    wanted = sorted({name.strip().lower() for name in names})
+    wanted = sorted(tag_names(names))
     if wanted:
         Tag.objects.bulk_create([Tag(name=name) for name in wanted], ignore_conflicts=True)
     if wanted or not ticket._state.adding:

@@ -938,7 +938,7 @@ def test_whoever_a_ticket_was_taken_from_does_not_get_it_back_by_itself(
         lambda: services.assign_automatically(ticket=ticket, actor=sam, at=at),
         ticket,
     )
-    gates = {c["agent"]["id"]: c["gates"] for c in refused.extra["candidates"]}
+    gates = {c["agent"]["id"]: c["gates"] for c in refused.members()["candidates"]}
     assert gates[bob.pk] == ["excluded"]
     assert gates[sam.pk] == ["away"]
     # A second agent may have it; and somebody may still decide otherwise.
@@ -972,7 +972,7 @@ def test_auto_with_nobody_eligible_says_why_for_each(alice, bob, dana, ticket, a
         ticket,
     )
 
-    gates = {c["agent"]["name"]: c["gates"] for c in refused.extra["candidates"]}
+    gates = {c["agent"]["name"]: c["gates"] for c in refused.members()["candidates"]}
     assert gates == {"Bob": ["missing_skill"], "Dana": ["away"]}
 
 

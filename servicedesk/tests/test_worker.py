@@ -1,0 +1,176 @@
+"""The worker, the demo and the server as processes."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from io import StringIO
+from threading import Event
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from agents.models import AgentProfile, Session, SignInFailures, User
+from servicedesk import sweeps
+from servicedesk.models import Heartbeat, IdempotencyKey
+from servicedesk.sweeps import SweepResult
+from servicedesk.tests.processes import ROOT, desk
+from tickets.models import Ticket, TicketEvent
+
+
+@pytest.fixture
+def own_sweeps(monkeypatch):
+    """A registry of its own, so that a test decides what there is to sweep."""
+    found: dict[str, sweeps.Sweep] = {}
+    monkeypatch.setattr(sweeps, "_sweeps", found)
+    return found
+
+
+def test_one_round_runs_every_sweep_and_leaves_a_sign_of_life(db):
+    out = StringIO()
+    call_command("worker", "--once", "--json", stdout=out)
+    results = json.loads(out.getvalue())
+    assert set(results) == set(sweeps.registered())
+    assert {"announce_events", "assign_tickets", "send_notifications"} <= set(results)
+    assert Heartbeat.objects.get(name="worker").at > timezone.now() - timedelta(minutes=1)
+
+
+def test_a_failing_sweep_does_not_stop_the_others(own_sweeps, caplog):
+    def broken(*, batch: int) -> SweepResult:
+        raise RuntimeError("broken")
+
+    seen: list[int] = []
+
+    def works(*, batch: int) -> SweepResult:
+        seen.append(batch)
+        return SweepResult()
+
+    sweeps.register("broken", broken)
+    sweeps.register("works", works)
+    results = sweeps.run_round(batch=5)
+    assert seen == [5]
+    assert results["broken"].failed == 1
+    assert "sweep_failed" in caplog.text
+
+
+def test_a_sweep_is_repeated_until_it_finds_nothing(own_sweeps):
+    left = [3, 2, 1]
+
+    def counting(*, batch: int) -> SweepResult:
+        return SweepResult(handled=1 if left and left.pop() else 0)
+
+    assert sweeps.drain(counting, batch=1).handled == 3
+
+
+def test_stopping_finishes_the_batch_in_hand_and_begins_no_other(own_sweeps):
+    stop, done = Event(), []
+
+    def batch_of_work(*, batch: int) -> SweepResult:
+        stop.set()
+        done.append(batch)
+        return SweepResult(handled=1)
+
+    sweeps.drain(batch_of_work, batch=1, stop=stop.is_set)
+    assert done == [1]
+
+
+def test_the_worker_outlives_a_database_that_is_away(db, own_sweeps, caplog):
+    stop, rounds = Event(), []
+
+    def after_round() -> None:
+        rounds.append(1)
+        if len(rounds) == 2:
+            stop.set()
+        raise RuntimeError("the database is away")
+
+    sweeps.run_forever(stop, interval=0, batch=1, after_round=after_round)
+    assert len(rounds) == 2
+    assert "worker_round_failed" in caplog.text
+
+
+def test_old_keys_sessions_and_failures_are_forgotten_and_fresh_ones_kept(alice):
+    long_ago = timezone.now() - timedelta(days=90)
+    for key, at in (("old", long_ago), ("fresh", timezone.now())):
+        IdempotencyKey.objects.create(user=alice, key=key, status=200, created_at=at)
+        SignInFailures.objects.create(key=key, expires_at=at + timedelta(hours=1))
+        Session.objects.create(user=alice, refresh_jti=key, expires_at=at + timedelta(hours=1))
+    call_command("worker", "--once")
+    assert [row.key for row in IdempotencyKey.objects.all()] == ["fresh"]
+    assert [row.key for row in SignInFailures.objects.all()] == ["fresh"]
+    assert [row.refresh_jti for row in Session.objects.all()] == ["fresh"]
+
+
+def test_the_demo_is_the_same_the_second_time(db):
+    def everything():
+        return (
+            list(User.objects.order_by("pk").values()),
+            list(AgentProfile.objects.order_by("pk").values()),
+            list(Ticket.objects.order_by("pk").values()),
+            list(TicketEvent.objects.order_by("pk").values()),
+        )
+
+    call_command("demo", "--password", "pw", stdout=StringIO())
+    before = everything()
+    assert {row["status"] for row in before[2]} == {
+        "open",
+        "pending",
+        "on_hold",
+        "resolved",
+        "closed",
+        "cancelled",
+    }
+    call_command("demo", "--password", "pw", stdout=StringIO())
+    assert everything() == before
+
+
+def test_the_demo_prints_every_login_and_its_password(db):
+    out = StringIO()
+    call_command("demo", "--password", "one-of-mine", stdout=out)
+    text = out.getvalue()
+    assert "one-of-mine" in text
+    assert all(name in text for name in ("alice", "charlie", "bob", "dana", "sam", "admin"))
+    assert User.objects.get(username="admin").is_superuser
+
+
+def test_the_worker_process_ends_with_success_on_sigterm(db, tmp_path):
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "servicedesk.settings.development",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'desk.sqlite3'}",
+        "DESK_HOME": str(tmp_path),
+        "REDIS_URL": "",
+        "LOG_LEVEL": "INFO",
+    }
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "--verbosity", "0"], check=True, cwd=ROOT, env=environment)
+    worker = subprocess.Popen([*manage, "worker", "--interval", "60"], cwd=ROOT, env=environment)
+    try:
+        _wait_for_a_heartbeat(tmp_path / "desk.sqlite3")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=20) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _wait_for_a_heartbeat(database, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with sqlite3.connect(database) as connection:
+            if connection.execute("SELECT count(*) FROM servicedesk_heartbeat").fetchone()[0]:
+                return
+        time.sleep(0.2)
+    raise TimeoutError("the worker gave no sign of life")
+
+
+def test_the_server_runs_the_worker_beside_it_and_ends_on_sigterm(tmp_path):
+    with desk(tmp_path, "demo-password") as address:
+        assert address.startswith("http://127.0.0.1:")
+    log = (tmp_path / "server.log").read_text()
+    assert "The desk is open on" in log
+    assert "Traceback" not in log

@@ -1,0 +1,135 @@
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+
+from tickets.importing.progress import ProgressBar
+from tickets.importing.running import Result, import_file
+from tickets.importing.source import NotAnExport
+from tickets.importing.verifying import Comparison, verify_file
+
+LISTED = ("refused_moves", "broken")
+SHOWN = 10  # broken rows and differences on the terminal; --json has more
+
+
+class Command(BaseCommand):
+    help = (
+        "Import a ServiceNow incident export (CSV, or a zip with one CSV) with its history. "
+        "Twice is the same as once; an interrupted run is continued by running it again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the export: a .csv or a .zip")
+        parser.add_argument("--limit", type=positive, help="only the first incidents of the file")
+        parser.add_argument("--timezone", default="UTC", help="of the file's times; default UTC")
+        parser.add_argument("--batch", type=positive, default=500, help="incidents a transaction")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument(
+            "--verify",
+            action="store_true",
+            help="import nothing: count the file again, compare, and fail if anything differs",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        zone = zone_of(options["timezone"])
+        progress = ProgressBar(self.stderr, limit=options["limit"])
+        with errors_told(progress):
+            if options["verify"]:
+                compared = verify_file(
+                    options["file"], zone=zone, limit=options["limit"], progress=progress
+                )
+                progress.clear()
+                self.report_comparison(compared, options["json"])
+            else:
+                self.bring_in(zone, progress, options)
+
+    def bring_in(self, zone: ZoneInfo, progress: ProgressBar, options: dict[str, Any]) -> None:
+        started, result = time.perf_counter(), Result()
+        try:
+            import_file(
+                options["file"],
+                result=result,
+                zone=zone,
+                limit=options["limit"],
+                batch=options["batch"],
+                progress=progress,
+            )
+        finally:
+            progress.clear()
+            # Also of a run that failed half-way: what it counts is in the database.
+            if result.incidents:
+                self.report(result, time.perf_counter() - started, options["json"])
+
+    def report(self, result: Result, seconds: float, as_json: bool) -> None:
+        figures = {**result.figures(), "seconds": round(seconds, 3)}
+        if as_json:
+            self.stdout.write(orjson.dumps(figures).decode())
+            return
+        self.table({name: value for name, value in figures.items() if name not in LISTED})
+        for move in figures["refused_moves"]:
+            self.stdout.write(f"refused  {move['from']} → {move['to']}  {move['count']}")
+        for row in figures["broken"][:SHOWN]:
+            self.stdout.write(f"line {row['line']}: {row['reason']}")
+
+    def report_comparison(self, compared: Comparison, as_json: bool) -> None:
+        """Raises CommandError where the database is not what the file says."""
+        if as_json:
+            self.stdout.write(
+                orjson.dumps({"agrees": compared.agrees, **asdict(compared)}).decode()
+            )
+        else:
+            self.table(
+                {
+                    "incidents": compared.incidents,
+                    "missing": compared.missing,
+                    "left out": compared.left_out,
+                    "differences": compared.wrong_count,
+                }
+            )
+            for wrong in compared.wrong[:SHOWN]:
+                self.stdout.write("  ".join(f"{name} {value}" for name, value in wrong.items()))
+        if not compared.agrees:
+            raise CommandError("The database differs from the file.")
+
+    def table(self, figures: dict[str, Any]) -> None:
+        for name, value in figures.items():
+            self.stdout.write(f"{name:<14} {value}")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError("a whole number above 0, please")
+    return int(text)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Raises CommandError for what is no time zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise CommandError(f"{name!r} is no time zone; try Europe/Lisbon or UTC.") from exc
+
+
+@contextmanager
+def errors_told(progress: ProgressBar) -> Iterator[None]:
+    """What can go wrong, as one sentence instead of a traceback."""
+    try:
+        yield
+    except NotAnExport as exc:
+        progress.clear()
+        raise CommandError(str(exc)) from exc
+    except OperationalError as exc:
+        progress.clear()
+        raise CommandError(f"The database failed: {exc}. Run it again to go on.") from exc
+    except KeyboardInterrupt as exc:
+        progress.clear()
+        raise CommandError("Interrupted. Run it again to go on.", returncode=130) from exc
