@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection, connections, transaction
+from django.test import Client
 from django.test.client import FakePayload
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -170,6 +171,18 @@ class DeskClient(APIClient):
 def as_user(db: None) -> Callable[[User], DeskClient]:
     """Makes a client that is signed in as the given user."""
     return DeskClient
+
+
+@pytest.fixture
+def console(db: None) -> Callable[[User], Client]:
+    """Makes a browser in which the given user has signed in to the console."""
+
+    def sign_in(user: User) -> Client:
+        browser = Client()
+        browser.force_login(user)
+        return browser
+
+    return sign_in
 
 
 @pytest.fixture

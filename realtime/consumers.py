@@ -25,6 +25,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
         self.conn = secrets.token_hex(8)
         self.signed_in: SignedIn | None = None
         self.bad_frames = 0
+        self.has_said_bye = False
         self.tasks: list[asyncio.Task[None]] = []
         token = access.presented_token(self.scope)
         user = self.scope.get("user")
@@ -46,6 +47,8 @@ class DeskConsumer(AsyncWebsocketConsumer):
             task.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.has_said_bye:  # frames that were under way
+            return
         try:
             await self._answer(protocol.decode(text_data))
             self.bad_frames = 0
@@ -108,6 +111,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
         self.tasks.append(asyncio.create_task(run()))
 
     async def _bye(self, bye: Bye) -> None:
+        self.has_said_bye = True
         await self._send(bye)
         await self.close(bye.code)
 

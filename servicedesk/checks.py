@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 SECRET_KEY_MIN_LENGTH = 50
+SECRET_KEY_MIN_DIFFERENT = 5
 WELL_KNOWN_KEYS = ("django-insecure-", "only-for-tests", "change-me", "changeme", "secret")
 
 
@@ -18,8 +19,13 @@ def production_problems(settings: Mapping[str, Any]) -> list[str]:
         (not key, "SECRET_KEY is empty."),
         (
             bool(key)
-            and (len(key) < SECRET_KEY_MIN_LENGTH or key.lower().startswith(WELL_KNOWN_KEYS)),
-            f"SECRET_KEY is a default or shorter than {SECRET_KEY_MIN_LENGTH} characters.",
+            and (
+                len(key) < SECRET_KEY_MIN_LENGTH
+                or len(set(key)) < SECRET_KEY_MIN_DIFFERENT
+                or key.lower().startswith(WELL_KNOWN_KEYS)
+            ),
+            f"SECRET_KEY is a default, shorter than {SECRET_KEY_MIN_LENGTH} characters, or "
+            f"made of fewer than {SECRET_KEY_MIN_DIFFERENT} different ones.",
         ),
         (settings["DEBUG"], "DEBUG is on."),
         (not hosts, "ALLOWED_HOSTS is empty."),

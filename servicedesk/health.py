@@ -40,7 +40,8 @@ def ready(request: HttpRequest) -> JsonResponse:
         "channel_layer": _holds("channel_layer", _check_channel_layer),
     }
     is_ready = all(parts.values())
-    worker = _worker_state() if database_answers else "unknown"
+    # Before the first migration there is no table to read it from.
+    worker = _worker_state() if parts["migrations"] else "unknown"
     body = {
         "status": "ok" if is_ready else "unavailable",
         "checks": {name: "ok" if holds else "failed" for name, holds in parts.items()},

@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import re
+from collections.abc import Mapping
 import sys
 from typing import Any, TypedDict
 
@@ -15,6 +16,9 @@ SECRET_KEYS = re.compile(
 SECRET_VALUES = re.compile(r"(eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:bearer)[ .][\w.-]{8,})")
 
 
+REDACTED = "[redacted]"
+
+
 class LogSettings(TypedDict):
     level: str
     format: str
@@ -23,11 +27,28 @@ class LogSettings(TypedDict):
 def redact(_: Any, __: str, event: EventDict) -> EventDict:
     """Blank the values of telling keys, and anything that looks like a signed token."""
     for key, value in event.items():
-        if SECRET_KEYS.search(key):
-            event[key] = "[redacted]"
-        elif isinstance(value, str):
-            event[key] = SECRET_VALUES.sub("[redacted]", value)
+        event[key] = _without_secrets(key, value)
     return event
+
+
+def _without_secrets(key: Any, value: Any) -> Any:
+    """However deep they lie; a pair, as of a header, counts as key and value."""
+    if isinstance(key, bytes):
+        key = key.decode("latin-1")
+    if isinstance(key, str) and SECRET_KEYS.search(key):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(name, inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        if len(value) == 2 and isinstance(value, list | tuple):
+            return [_without_secrets("", value[0]), _without_secrets(*value)]
+        return [_without_secrets("", inner) for inner in value]
+    if isinstance(value, str):
+        return SECRET_VALUES.sub(REDACTED, value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    # Anything else is written by its repr, in which secrets may be.
+    return SECRET_VALUES.sub(REDACTED, repr(value))
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

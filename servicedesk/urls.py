@@ -29,7 +29,12 @@ Messages, Events, Participants = (
 Categories, Notifications = CategoryViewSet.as_view, NotificationViewSet.as_view
 LIST_AND_CREATE: dict[str, Any] = {"get": "list", "post": "create"}
 READ_AND_CHANGE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update"}
-OPEN: dict[str, Any] = {"authentication_classes": [], "permission_classes": [AllowAny]}
+# No metadata: what OPTIONS would answer has no page to be rendered on.
+OPEN: dict[str, Any] = {
+    "authentication_classes": [],
+    "permission_classes": [AllowAny],
+    "metadata_class": None,
+}
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),

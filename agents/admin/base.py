@@ -48,6 +48,9 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if any("\x00" in value for value in request.GET.values()):
+            # PostgreSQL has no such text, and Django's filters pass it on.
+            return HttpResponseRedirect(request.path)
         title = capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 

@@ -1,5 +1,6 @@
 """Filters of the console's lists that never load more than a few choices."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -8,6 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from agents.models import Team
+
+# What a database can hold; anything else in the address is taken for a name.
+ID = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class BoundedFilter(admin.SimpleListFilter):
@@ -51,7 +55,8 @@ class BoundedFilter(admin.SimpleListFilter):
         value = self.value()
         if not value or value in self.fixed:
             return None
-        return self.rows().filter(pk=value).first() if value.isdecimal() else self.find(value)
+        pk = _id(value)
+        return self.find(value) if pk is None else self.rows().filter(pk=pk).first()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
@@ -59,7 +64,8 @@ class BoundedFilter(admin.SimpleListFilter):
             return queryset
         if value in self.fixed:
             return queryset.filter(self.fixed_condition(value, request))
-        return queryset.filter(self.condition(int(value))) if value.isdecimal() else queryset.none()
+        pk = _id(value)
+        return queryset.none() if pk is None else queryset.filter(self.condition(pk))
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         self.kept = [
@@ -76,3 +82,7 @@ class TeamFilter(BoundedFilter):
 
     def rows(self) -> QuerySet[Any]:
         return Team.objects.order_by("name", "pk")
+
+
+def _id(text: str) -> int | None:
+    return int(text) if ID.fullmatch(text) else None

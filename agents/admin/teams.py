@@ -16,7 +16,8 @@ class WithAgents(NamedAdmin):
     """How many agents are in it, counted in the list's own query."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.model._default_manager.annotate(agent_count=Count("agents"))
+        rows: QuerySet[Any] = self.model._default_manager.annotate(agent_count=Count("agents"))
+        return rows
 
     @admin.display(description="agents")
     def agent_count(self, row: Any) -> int:

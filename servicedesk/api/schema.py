@@ -135,8 +135,11 @@ def add_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
                 "description": HEALTH_TEXTS[name],
                 "tags": ["health"],
                 "responses": {
-                    status: {"description": HEALTH_STATUSES[status], "content": content}
-                    for status in statuses
+                    "400": {"$ref": "#/components/responses/Problem400"},
+                    **{
+                        status: {"description": HEALTH_STATUSES[status], "content": content}
+                        for status in statuses
+                    },
                 },
             }
         }

@@ -171,6 +171,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["servicedesk.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["servicedesk.api.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "servicedesk.api.schema.DeskSchema",
+    "DEFAULT_METADATA_CLASS": "servicedesk.api.metadata.PlainMetadata",
     "DEFAULT_PAGINATION_CLASS": "servicedesk.api.pagination.KeysetPagination",
     "EXCEPTION_HANDLER": "servicedesk.api.errors.exception_handler",
     "PAGE_SIZE": 25,

@@ -2,8 +2,10 @@
 
 from servicedesk.api.preconditions import VersionConflict
 from servicedesk.errors import DomainError
+from tickets.assignment.scoring import summary
 from tickets.services.assign import NoAgentAvailable
 
+# How many agents the sentence names.
 NAMED = 5
 
 
@@ -15,6 +17,9 @@ def sentence(refusal: DomainError) -> str:
             "What you wrote is still here: look at what is new, then send it again."
         )
     if isinstance(refusal, NoAgentAvailable):
-        why = [f"{row['agent']['name']}: {row['summary']}" for row in refusal.extra["candidates"]]
-        return " ".join([refusal.detail, *why[:NAMED]])
+        nearest = [
+            f"{scored.candidate.name}: {summary(scored, refusal.work)}"
+            for scored in refusal.ranked[:NAMED]
+        ]
+        return " ".join([refusal.detail, *nearest])
     return refusal.detail

@@ -115,11 +115,9 @@ class TicketFilters(django_filters.FilterSet):
         fields: list[str] = []
 
     def is_valid(self) -> bool:
-        """Also refuses parameters that are no filters, and what a text field cannot hold."""
+        """Also refuses parameters that are no filters."""
         if unknown := sorted(set(self.data) - set(self.filters) - PAGING):
             raise ValidationError({name: ["There is no such filter."] for name in unknown})
-        if any("\x00" in value for value in self.data.values()):
-            raise ValidationError("A filter holds a NUL.")
         escalated = self.data.get("escalated")
         if escalated is not None and escalated not in ("true", "false"):
             raise ValidationError({"escalated": ["true or false."]})
@@ -194,6 +192,8 @@ def filtered(
     `names` translates parameters to filters; without it, each filter goes by its own name.
     """
     query = request.query_params.dict()
+    if odd := [name for name, value in query.items() if "\x00" in value]:
+        raise FieldError(odd[0], "A filter holds no NUL.")
     if names is not None:
         if unknown := sorted(set(query) - set(names)):
             raise FieldError(unknown[0], "There is no such filter.")
@@ -201,6 +201,7 @@ def filtered(
     filters = TicketFilters(query, queryset=tickets, request=request)
     if not filters.is_valid():
         name, messages = next(iter(filters.errors.items()))
-        raise FieldError(name, str(messages[0]))
+        said = {filter_name: key for key, filter_name in (names or {}).items()}
+        raise FieldError(said.get(name, name), str(messages[0]))
     found: TicketQuerySet = filters.qs
     return found

@@ -224,11 +224,16 @@ _STATUS, _PRIORITY = ({"$ref": f"#/components/schemas/{n}"} for n in ("Status", 
         "anyOf": [
             _members({"subject": _TEXT, "priority": _PRIORITY, "channel": _TEXT}),
             _members({"fields": {"type": "array", "items": _TEXT}}),
-            _members({"from": _STATUS, "to": _STATUS}),
+            # Only true, and only in imported history: the move was made, though not ours to make.
+            _members({"from": _STATUS, "to": _STATUS}, refused_by_table={"const": True}),
             _members({"from": _PRIORITY, "to": _PRIORITY}, reason=_TEXT),
             _members({"from": _NOBODY_OR_PERSON, "to": _NOBODY_OR_PERSON, "method": _TEXT}),
             _members(
-                {"level": {"type": "integer"}, "from_priority": _PRIORITY, "to_priority": _PRIORITY},
+                {
+                    "level": {"type": "integer"},
+                    "from_priority": _PRIORITY,
+                    "to_priority": _PRIORITY,
+                },
                 reason=_TEXT,
             ),
             _members({"message": {"$ref": "#/components/schemas/Message"}}),

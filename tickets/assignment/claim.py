@@ -9,20 +9,23 @@ from datetime import datetime
 from django.db.models import F
 from django.db.models.functions import Greatest
 
-from agents.models import AgentProfile, Availability, Role
+from agents.models import AgentProfile, Availability, Role, User
 
 
 def claim_place(agent_id: int, *, weight: int, at: datetime) -> bool:
-    """Take `weight` load units of an agent who is available and has them free, or nothing."""
+    """Take `weight` load units of an agent who is available and has them free, or nothing.
+
+    The UPDATE must not join: Django would move every condition into a subquery, which
+    PostgreSQL does not look at again after it has waited for the row.
+    """
+    may_work = User.objects.filter(is_active=True).exclude(role=Role.CUSTOMER, is_superuser=False)
     return bool(
         AgentProfile.objects.filter(
             pk=agent_id,
             availability=Availability.AVAILABLE,
-            user__is_active=True,
             open_load__lte=F("capacity") - weight,
-        )
-        .exclude(user__role=Role.CUSTOMER, user__is_superuser=False)
-        .update(open_load=F("open_load") + weight, last_assigned_at=at)
+            user__in=may_work,
+        ).update(open_load=F("open_load") + weight, last_assigned_at=at)
     )
 
 

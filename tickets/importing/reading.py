@@ -97,7 +97,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     except StopIteration:
         raise NotAnExport("The file is empty.") from None
     except csv.Error as exc:
-        raise NotAnExport(f"The file is no CSV: {exc}.") from exc
+        raise NotAnExport(f"The file is no CSV: {exc}") from exc
     names[:1] = [name.removeprefix("\ufeff").strip('"') for name in names[:1]]
     if missing := [name for name in COLUMNS if name not in names]:
         raise NotAnExport(f"The file is no incident export: it has no column {', '.join(missing)}.")

@@ -25,7 +25,7 @@ from tickets.lifecycle import ENDED_STATUSES, Status
 from tickets.models import Kind, Priority, Ticket
 
 Facts = dict[str, Any]
-MISMATCHES_KEPT = 100
+DIFFERENCES_KEPT = 100
 BATCH = 500
 # What is also added up, for the whole file and for its tickets.
 COUNTED = ("status", "priority", "team", "category", "agent")
@@ -36,37 +36,51 @@ SUMMED = ("reopenings", "moves", "assignments")
 class Comparison:
     """`wrong` lists the first differences as {number, what, file, database}."""
 
-    incidents: int = 0
+    agreed: int = 0
     missing: int = 0
     left_out: int = 0
-    wrong_count: int = 0
+    differing: int = 0
     wrong: list[dict[str, Any]] = field(default_factory=list)
     file: dict[str, Counter[str]] = field(default_factory=dict)
     database: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        return not self.missing and not self.wrong_count
+        return not self.missing and not self.differing
+
+    @property
+    def incidents(self) -> int:
+        return self.agreed + self.missing + self.differing
 
     def take(self, number: str, expected: Facts, found: Facts | None) -> None:
-        self.incidents += 1
+        """Compare one incident's facts with those of its ticket, None where there is none."""
         _tally(self.file, expected)
         if found is None:
             self.missing += 1
             return
         _tally(self.database, found)
-        for what in expected:
-            if expected[what] != found[what]:
-                self.wrong_count += 1
-                self.wrong.append(
-                    {
-                        "number": number,
-                        "what": what,
-                        "file": expected[what],
-                        "database": found[what],
-                    }
-                )
-        del self.wrong[MISMATCHES_KEPT:]
+        wrong = [
+            {"number": number, "what": what, "file": expected[what], "database": found[what]}
+            for what in expected
+            if expected[what] != found[what]
+        ]
+        self.differing += bool(wrong)
+        self.agreed += not wrong
+        self.wrong += wrong[: DIFFERENCES_KEPT - len(self.wrong)]
+
+    def figures(self) -> dict[str, Any]:
+        """The members of the command's report, without the time it took."""
+        return {
+            "agrees": self.agrees,
+            "handled": self.agreed,
+            "skipped": self.left_out,
+            "failed": self.missing + self.differing,
+            "missing": self.missing,
+            "differing": self.differing,
+            "wrong": self.wrong,
+            "file": self.file,
+            "database": self.database,
+        }
 
 
 def verify_file(

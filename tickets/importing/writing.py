@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from agents.models import AgentProfile, Role, Team
+from agents.models import AgentProfile
 from tickets.assignment.claim import reweigh
-from tickets.importing import names, people
+from tickets.importing.directory import Directory, look_up
 from tickets.importing.replay import Happened, History
 from tickets.importing.skills import DONE, learn
 from tickets.locks import lock_imports
-from tickets.models import Category, Kind, Ticket, TicketEvent
+from tickets.models import Kind, Ticket, TicketEvent
 
 # Rows an INSERT; on SQLite Django makes it less.
 ROWS = 1000
@@ -38,17 +38,6 @@ class Written:
         self.refused += other.refused
 
 
-@dataclass
-class Directory:
-    """The ids of everything that a batch names."""
-
-    agents: dict[str, int]
-    customers: dict[str, int]
-    teams: dict[str, int]
-    categories: dict[str, int]
-    tags: dict[str, int]
-
-
 @transaction.atomic
 def write(histories: Sequence[History]) -> Written:
     """Insert those incidents that are not here yet, all of them or (on an error) none."""
@@ -61,7 +50,7 @@ def write(histories: Sequence[History]) -> Written:
     written = Written(tickets=len(fresh), skipped=len(there))
     if not fresh:
         return written
-    ids = _directory(fresh, written.counts)
+    ids = look_up(fresh, written.counts)
     tickets = Ticket.objects.bulk_create(
         [_ticket(history, ids) for history in fresh], batch_size=ROWS
     )
@@ -80,31 +69,6 @@ def write(histories: Sequence[History]) -> Written:
     )
     _count_moves(fresh, written)
     return written
-
-
-def _directory(histories: Sequence[History], counts: Counter[str]) -> Directory:
-    # Agents first: who is one may also have called, and is the same person.
-    agents, counts["agents"] = people.find_or_make(_agents(histories), Role.AGENT)
-    customers, counts["customers"] = people.find_or_make(
-        {history.caller for history in histories}, Role.CUSTOMER
-    )
-    teams, counts["teams"] = names.find_or_make(
-        Team, {h.team for h in histories if h.team} | {t for h in histories for _, t in h.worked}
-    )
-    categories, counts["categories"] = names.find_or_make(
-        Category, {history.category for history in histories if history.category}
-    )
-    tags, counts["tags"] = names.find_or_make_tags({h.tag for h in histories if h.tag})
-    return Directory(agents, customers, teams, categories, tags)
-
-
-def _agents(histories: Iterable[History]) -> set[str]:
-    return {
-        event.public["to"]
-        for history in histories
-        for event in history.events
-        if event.kind is Kind.ASSIGNED and event.public["to"] is not None
-    }
 
 
 def _ticket(history: History, ids: Directory) -> Ticket:

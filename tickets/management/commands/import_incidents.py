@@ -2,7 +2,6 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,10 +13,10 @@ from django.db import OperationalError
 from tickets.importing.progress import ProgressBar
 from tickets.importing.running import Result, import_file
 from tickets.importing.source import NotAnExport
-from tickets.importing.verifying import Comparison, verify_file
+from tickets.importing.verifying import verify_file
 
-LISTED = ("refused_moves", "broken")
-SHOWN = 10  # broken rows and differences on the terminal; --json has more
+ROWS = ("refused_moves", "broken", "wrong")  # the lists of a report
+SHOWN = 10  # of each list on the terminal; --json has more
 
 
 class Command(BaseCommand):
@@ -41,18 +40,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         zone = zone_of(options["timezone"])
         progress = ProgressBar(self.stderr, limit=options["limit"])
+        run = self.compare if options["verify"] else self.bring_in
         with errors_told(progress):
-            if options["verify"]:
-                compared = verify_file(
-                    options["file"], zone=zone, limit=options["limit"], progress=progress
-                )
-                progress.clear()
-                self.report_comparison(compared, options["json"])
-            else:
-                self.bring_in(zone, progress, options)
+            run(zone, progress, options)
 
     def bring_in(self, zone: ZoneInfo, progress: ProgressBar, options: dict[str, Any]) -> None:
         started, result = time.perf_counter(), Result()
+        is_whole = False
         try:
             import_file(
                 options["file"],
@@ -62,46 +56,39 @@ class Command(BaseCommand):
                 batch=options["batch"],
                 progress=progress,
             )
+            is_whole = True
         finally:
             progress.clear()
             # Also of a run that failed half-way: what it counts is in the database.
-            if result.incidents:
-                self.report(result, time.perf_counter() - started, options["json"])
+            if is_whole or result.incidents:
+                self.report(result.figures(), started, options["json"])
 
-    def report(self, result: Result, seconds: float, as_json: bool) -> None:
-        figures = {**result.figures(), "seconds": round(seconds, 3)}
-        if as_json:
-            self.stdout.write(orjson.dumps(figures).decode())
-            return
-        self.table({name: value for name, value in figures.items() if name not in LISTED})
-        for move in figures["refused_moves"]:
-            self.stdout.write(f"refused  {move['from']} → {move['to']}  {move['count']}")
-        for row in figures["broken"][:SHOWN]:
-            self.stdout.write(f"line {row['line']}: {row['reason']}")
-
-    def report_comparison(self, compared: Comparison, as_json: bool) -> None:
+    def compare(self, zone: ZoneInfo, progress: ProgressBar, options: dict[str, Any]) -> None:
         """Raises CommandError where the database is not what the file says."""
-        if as_json:
-            self.stdout.write(
-                orjson.dumps({"agrees": compared.agrees, **asdict(compared)}).decode()
-            )
-        else:
-            self.table(
-                {
-                    "incidents": compared.incidents,
-                    "missing": compared.missing,
-                    "left out": compared.left_out,
-                    "differences": compared.wrong_count,
-                }
-            )
-            for wrong in compared.wrong[:SHOWN]:
-                self.stdout.write("  ".join(f"{name} {value}" for name, value in wrong.items()))
+        started = time.perf_counter()
+        compared = verify_file(
+            options["file"], zone=zone, limit=options["limit"], progress=progress
+        )
+        progress.clear()
+        self.report(compared.figures(), started, options["json"])
         if not compared.agrees:
             raise CommandError("The database differs from the file.")
 
+    def report(self, figures: dict[str, Any], started: float, as_json: bool) -> None:
+        figures["seconds"] = round(time.perf_counter() - started, 3)
+        if as_json:
+            self.stdout.write(orjson.dumps(figures).decode())
+            return
+        self.table(figures)
+        for name in ROWS:
+            for row in figures.get(name, [])[:SHOWN]:
+                told = "  ".join(f"{key} {value}" for key, value in row.items())
+                self.stdout.write(f"{name:<14} {told}")
+
     def table(self, figures: dict[str, Any]) -> None:
         for name, value in figures.items():
-            self.stdout.write(f"{name:<14} {value}")
+            if not isinstance(value, list | dict):
+                self.stdout.write(f"{name:<14} {value}")
 
 
 def positive(text: str) -> int:

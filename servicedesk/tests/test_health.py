@@ -1,0 +1,181 @@
+"""/health/live and /health/ready: what is asked of them, and what they tell."""
+
+import time
+from datetime import timedelta
+
+import pytest
+import redis
+from channels.layers import channel_layers
+from django.db import OperationalError, ProgrammingError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from servicedesk import health
+from servicedesk.models import Heartbeat
+from servicedesk.tests.services import own_redis
+
+ALL_WELL = {"database": "ok", "migrations": "ok", "channel_layer": "ok"}
+
+
+@pytest.fixture
+def layer(settings):
+    """Sets the channel layer, and takes it back."""
+
+    def use(url):
+        config = {"hosts": [{"address": url, "socket_connect_timeout": 1, "socket_timeout": 15}]}
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": config,
+            }
+        }
+        channel_layers.backends = {}
+
+    before = settings.CHANNEL_LAYERS
+    yield use
+    settings.CHANNEL_LAYERS = before
+    channel_layers.backends = {}
+
+
+@pytest.fixture
+def forgetful():
+    """A process that has not looked at its migrations yet."""
+    health._all_are_applied.cache_clear()
+
+
+def test_a_process_that_answers_is_alive_whatever_else_is_missing(anonymous, monkeypatch):
+    monkeypatch.setattr(health, "_check_database", lambda: 1 / 0)
+    for path in ("/health/live", "/health/live/"):
+        response = anonymous.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_all_is_well(anonymous, forgetful):
+    Heartbeat.beat("worker")
+    for path in ("/health/ready", "/health/ready/"):
+        response = anonymous.get(path)
+        assert response.status_code == 200
+        assert response.json() == {
+            "status": "ok",
+            "checks": ALL_WELL,
+            "worker": "ok",
+            "warnings": [],
+        }
+
+
+def test_a_worker_that_is_late_or_was_never_there_is_a_warning(anonymous):
+    body = anonymous.get("/health/ready").json()
+    assert (body["worker"], body["warnings"]) == ("never_seen", ["worker_is_stale"])
+    at = timezone.now() - timedelta(minutes=3)
+    Heartbeat.objects.create(name="worker", at=at)
+    response = anonymous.get("/health/ready")
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["worker"], body["warnings"]) == ("stale", ["worker_is_stale"])
+    Heartbeat.objects.update(at=timezone.now() - timedelta(seconds=100))
+    assert anonymous.get("/health/ready").json()["worker"] == "ok"
+
+
+@pytest.mark.parametrize("part", ["migrations", "channel_layer"])
+def test_a_part_that_fails_is_named_and_nothing_is_told(anonymous, monkeypatch, part):
+    def fails():
+        raise OSError("redis://user:secret@10.0.0.1:6379 refused")
+
+    monkeypatch.setattr(health, f"_check_{part}", fails)
+    response = anonymous.get("/health/ready")
+    assert response.status_code == 503
+    body = response.json()
+    assert body["status"] == "unavailable"
+    assert body["checks"] == {**ALL_WELL, part: "failed"}
+    assert b"10.0.0.1" not in response.content
+
+
+def test_a_database_that_is_away_is_named(anonymous, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("connection to server at 10.0.0.1 failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BaseDatabaseWrapper, "cursor", away)
+        response = anonymous.get("/health/ready")
+    assert response.status_code == 503
+    body = response.json()
+    assert body["checks"] == {"database": "failed", "migrations": "failed", "channel_layer": "ok"}
+    assert body["worker"] == "unknown"
+    assert b"10.0.0.1" not in response.content
+
+
+def test_pending_migrations_are_named_until_they_are_done(anonymous, forgetful):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name, applied FROM django_migrations WHERE app = 'tickets'")
+        rows = cursor.fetchall()
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'tickets'")
+    try:
+        response = anonymous.get("/health/ready")
+    finally:
+        with connection.cursor() as cursor:
+            insert = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)"
+            cursor.executemany(insert, rows)
+    assert (response.status_code, response.json()["checks"]["migrations"]) == (503, "failed")
+    assert anonymous.get("/health/ready").status_code == 200
+
+
+def test_a_database_without_any_table_is_not_ready_and_no_defect(anonymous, monkeypatch):
+    def pending():
+        raise RuntimeError("migrations are pending")
+
+    def no_table():
+        raise ProgrammingError("no such table")
+
+    monkeypatch.setattr(health, "_check_migrations", pending)
+    monkeypatch.setattr(health, "_worker_state", no_table)
+    response = anonymous.get("/health/ready")
+    assert (response.status_code, response.json()["worker"]) == (503, "unknown")
+
+
+def test_the_real_channel_layer_is_asked_and_no_connection_stays(anonymous, layer, services):
+    layer(services.redis_url)
+    for _ in range(5):
+        assert anonymous.get("/health/ready").json()["checks"] == ALL_WELL
+    with redis.Redis.from_url(services.redis_url) as client:
+        mine = [row for row in client.client_list() if row["db"] == _db_of(services.redis_url)]
+        assert len(mine) <= 4, mine
+
+
+def _db_of(url):
+    return url.rpartition("/")[2] or "0"
+
+
+def test_a_redis_that_was_killed_is_named_and_found_again(anonymous, layer):
+    with own_redis() as server:
+        layer(server.url)
+        assert anonymous.get("/health/ready").status_code == 200
+        server.kill()
+        started = time.monotonic()
+        response = anonymous.get("/health/ready")
+        assert response.status_code == 503
+        assert response.json()["checks"] == {**ALL_WELL, "channel_layer": "failed"}
+        assert time.monotonic() - started < 5
+        assert anonymous.get("/health/live").status_code == 200
+        server.start()
+        assert anonymous.get("/health/ready").status_code == 200
+
+
+def test_nobody_needs_to_sign_in_and_nothing_is_written(anonymous):
+    assert anonymous.head("/health/ready").status_code == 200
+    assert anonymous.post("/health/ready").status_code == 405
+    assert not Heartbeat.objects.exists()
+
+
+def test_a_cookie_does_not_turn_a_database_that_is_away_into_a_500(alice, monkeypatch):
+    from conftest import DeskClient
+
+    client = DeskClient()
+    client.force_login(alice)
+
+    def away(*args, **kwargs):
+        raise OperationalError("connection to server failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BaseDatabaseWrapper, "cursor", away)
+        answers = [client.get(path) for path in ("/health/ready", "/api/auth/me")]
+    assert [answer.status_code for answer in answers] == [503, 503]

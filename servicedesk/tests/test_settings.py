@@ -1,0 +1,143 @@
+"""What production refuses to start with; each by a process of its own, as it would start."""
+
+import os
+import secrets
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from servicedesk.checks import production_problems
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SAFE = {
+    "DJANGO_SETTINGS_MODULE": "servicedesk.settings.production",
+    "SECRET_KEY": secrets.token_urlsafe(48),
+    "ALLOWED_HOSTS": "desk.example",
+    "ALLOWED_ORIGINS": "https://desk.example",
+    "DATABASE_URL": "postgres://desk:database-canary@127.0.0.1:1/desk",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "DEBUG": "false",
+    "DESK_PROCESSES": "2",
+}
+REFUSED = {
+    "an empty key": ({"SECRET_KEY": ""}, "SECRET_KEY is empty"),
+    "a short key": ({"SECRET_KEY": secrets.token_urlsafe(36)[:49]}, "SECRET_KEY is a default"),
+    "a generated default": ({"SECRET_KEY": "django-insecure-" + "x9" * 40}, "SECRET_KEY"),
+    "the key of the tests": ({"SECRET_KEY": "only-for-tests-" + "ab12" * 20}, "SECRET_KEY"),
+    "a key of one letter": ({"SECRET_KEY": "a" * 60}, "SECRET_KEY"),
+    "debugging": ({"DEBUG": "true"}, "DEBUG is on"),
+    "no hosts": ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is empty"),
+    "any host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS lets every host in"),
+    "any host beside one": ({"ALLOWED_HOSTS": "desk.example,*"}, "lets every host in"),
+    "any origin": ({"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS"),
+    "a layer in memory": ({"REDIS_URL": ""}, "Several processes need REDIS_URL"),
+}
+
+
+def start(changes, *command):
+    """`python -m django …` with nothing of our own environment that could help it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "DESK_HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "django", *(command or ("check",))],
+        env={**kept, **SAFE, **changes},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def starts():
+    """Every start at once: each takes a second."""
+    wanted = {name: changes for name, (changes, _) in REFUSED.items()}
+    wanted["safe"] = {}
+    wanted["one process"] = {"REDIS_URL": "", "DESK_PROCESSES": "1"}
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(wanted, pool.map(start, wanted.values()), strict=True))
+
+
+def test_safe_settings_start(starts):
+    assert starts["safe"].returncode == 0, starts["safe"].stderr
+
+
+def test_one_process_needs_no_redis(starts):
+    assert starts["one process"].returncode == 0, starts["one process"].stderr
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_production_refuses(starts, name):
+    done, (changes, sentence) = starts[name], REFUSED[name]
+    assert done.returncode != 0
+    assert "ImproperlyConfigured" in done.stderr
+    assert sentence in done.stderr
+    key = changes.get("SECRET_KEY")
+    assert not key or key not in done.stderr
+    assert "database-canary" not in done.stderr
+
+
+def test_everything_that_is_wrong_is_named_at_once():
+    settings = {
+        "SECRET_KEY": "",
+        "DEBUG": True,
+        "ALLOWED_HOSTS": [],
+        "ALLOWED_ORIGINS": ["*"],
+        "CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+        "DESK_PROCESSES": 3,
+    }
+    assert len(production_problems(settings)) == 5
+
+
+def test_development_makes_a_key_of_its_own_once(tmp_path):
+    changes = {
+        "DJANGO_SETTINGS_MODULE": "servicedesk.settings.development",
+        "SECRET_KEY": "",
+        "DESK_HOME": str(tmp_path / "home"),
+        "DATABASE_URL": "sqlite://:memory:",
+        "REDIS_URL": "",
+    }
+    keys = []
+    for _ in range(2):
+        done = start(changes)
+        assert done.returncode == 0, done.stderr
+        keys.append((tmp_path / "home" / "secret_key").read_text())
+    assert keys[0] == keys[1]
+    assert len(keys[0].strip()) >= 50
+    assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_production_answers_only_over_https_and_never_with_a_page_for_machines(tmp_path):
+    code = """
+import django; django.setup()
+from django.test import Client
+client = Client()
+def show(path, **extra):
+    r = client.get(path, **extra)
+    print(path, r.status_code, r.headers.get("Content-Type", ""), r.headers.get("Location", ""),
+          r.headers.get("X-Content-Type-Options"), r.headers.get("X-Frame-Options"),
+          r.headers.get("Strict-Transport-Security", ""), sep="|")
+show("/api/auth/me", HTTP_HOST="desk.example")
+show("/api/auth/me", HTTP_HOST="evil.example")
+show("/api/auth/me", HTTP_HOST="desk.example", HTTP_X_FORWARDED_PROTO="https")
+show("/health/live", HTTP_HOST="desk.example")
+"""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**kept, **SAFE, "DESK_HOME": str(tmp_path)},
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    lines = [line.split("|") for line in done.stdout.splitlines() if line.startswith("/")]
+    assert len(lines) == 4, done.stderr
+    plain, evil, secure, live = lines
+    assert plain[1] == "301"
+    assert plain[3] == "https://desk.example/api/auth/me"
+    assert evil[1:3] == ["400", "application/problem+json"]
+    assert secure[1:3] == ["401", "application/problem+json"]
+    assert "max-age=31536000" in secure[6]
+    assert live[1] == "200"
+    for line in lines:
+        assert line[4:6] == ["nosniff", "DENY"]
