@@ -93,6 +93,7 @@ def update_agent(
     locked = (
         AgentProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=agent.pk)
     )
+    was = locked.availability
     changes = {"capacity": capacity, "availability": availability}
     fields = [name for name, value in changes.items() if value is not None]
     for name in fields:
@@ -104,6 +105,8 @@ def update_agent(
         _replace_skills(locked, skills)
     if is_active is not None:
         locked.user = update_user(user=locked.user, at=at, is_active=is_active)
+    if locked.availability != was:
+        _announce_availability(locked, reassign=False, at=at)
     return locked
 
 
@@ -117,12 +120,16 @@ def set_availability(
         raise NotAllowed("Only agents have an availability.")
     agent = AgentProfile.objects.select_related("user").get(user=user)
     hands_back = reassign and availability != Availability.AVAILABLE
+    _announce_availability(agent, reassign=hands_back, at=at)
+    return agent
+
+
+def _announce_availability(agent: AgentProfile, *, reassign: bool, at: datetime) -> None:
     transaction.on_commit(
         lambda: availability_changed.send_robust(
-            sender=AgentProfile, agent=agent, reassign=hands_back, at=at
+            sender=AgentProfile, agent=agent, reassign=reassign, at=at
         )
     )
-    return agent
 
 
 def _replace_skills(agent: AgentProfile, skills: Mapping[Skill, int]) -> None:

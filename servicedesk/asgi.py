@@ -19,14 +19,14 @@ from servicedesk.middleware import secure  # noqa: E402
 class DeskHandler(ASGIHandler):
     """Django's handler, and what no middleware can mend because it happens before them."""
 
-    def create_request(self, scope: dict[str, Any], body_file: IO[bytes]) -> tuple[Any, Any]:
+    def create_request(self, scope: Any, body_file: IO[bytes]) -> tuple[Any, Any]:
         request, refusal = super().create_request(scope, body_file)
-        if request is None:  # the query string is not UTF-8
-            refusal = problem_for_status(refusal.status_code).response()
-            refusal["X-Request-ID"] = uuid4().hex
-            secure(refusal)
-            return None, refusal
-        if "CONTENT_LENGTH" not in request.META:
+        if request is None and refusal is not None:  # the query string is not UTF-8
+            problem = problem_for_status(refusal.status_code).response()
+            problem["X-Request-ID"] = uuid4().hex
+            secure(problem)
+            return None, problem
+        if request is not None and "CONTENT_LENGTH" not in request.META:
             # Sent in chunks. Without a length REST framework takes a body for empty.
             request.META["CONTENT_LENGTH"] = str(body_file.seek(0, os.SEEK_END))
             body_file.seek(0)

@@ -3,8 +3,8 @@
 import logging
 import logging.config
 import re
-from collections.abc import Mapping
 import sys
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import structlog

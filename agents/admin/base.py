@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
@@ -32,6 +33,24 @@ class BoundedPaginator(Paginator[Any]):
         return f"{self.count:,}+" if self._found > self.bound else f"{self.count:,}"
 
 
+class ConsoleList(ChangeList):
+    """Sorts by what is offered and by nothing else, since that is what there are indexes for."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        # Django hides the other columns' links, but still obeys the address.
+        offered = self.sortable_by or ()
+        return super().get_ordering_field(field_name) if field_name in offered else None
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """The tie-break goes the way of the order, as it does in the indexes."""
+        ordering = list(super().get_ordering(request, queryset))
+        if ordering == ["-pk"]:
+            return list(self.model_admin.get_ordering(request))
+        if ordering[-1] == "-pk" and not str(ordering[0]).startswith("-"):
+            ordering[-1] = "pk"
+        return ordering
+
+
 class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Lists that stay fast, and no deleting unless a subclass says so."""
 
@@ -41,6 +60,9 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = 50
     # "Show all" would be offered up to this many rows; a page holds them already.
     list_max_show_all = 50
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConsoleList
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

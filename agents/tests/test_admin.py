@@ -35,7 +35,7 @@ def user_form(user, **changes):
     return {**fields, "is_active": "on", "new_password": "", **changes}
 
 
-def skill_rows(*rows: tuple, existing=0):
+def skill_rows(*rows: tuple[object, ...], existing=0):
     """The inline forms of skills: (row id or None, skill, level)."""
     data = {
         "skills-TOTAL_FORMS": len(rows),
@@ -93,7 +93,7 @@ def test_a_customer_cannot_enter(db, alice, console):
 
 @pytest.mark.parametrize("address", ["", "agents/user/", "tickets/ticket/", "agents/team/"])
 def test_nobody_enters_unknown(db, address):
-    assert Client().get(f"/admin/{address}").url.startswith(SIGN_IN)
+    assert Client().get(f"/admin/{address}").headers["Location"].startswith(SIGN_IN)
 
 
 # --- What an agent may do there -------------------------------------------------------

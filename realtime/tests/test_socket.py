@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -21,7 +22,7 @@ FOREIGN = (b"origin", b"https://evil.example")
 HOST = (b"host", b"testserver")
 
 
-class Socket(WebsocketCommunicator):
+class Socket(WebsocketCommunicator):  # type: ignore[misc]
     """A client of the desk's socket."""
 
     def __init__(self, *headers, path="/ws/", subprotocols=None):
@@ -222,7 +223,8 @@ async def test_anything_before_auth_ends_it(db):
 
 async def test_an_auth_without_a_token_is_answered_and_may_be_mended(alice, token):
     async with opened() as socket:
-        for data in ({}, {"token": 5}, {"token": token, "more": 1}, [], None):
+        odd: list[Any] = [{}, {"token": 5}, {"token": token, "more": 1}, [], None]
+        for data in odd:
             await socket.say(type="auth", data=data)
             assert (await socket.hears())["code"] == "bad_frame"
         await socket.say(type="auth", data={"token": token})
@@ -270,7 +272,7 @@ BAD = {
     "hello": "bad_json",
     "{": "bad_json",
     '{"type":"ping","id":NaN}': "bad_json",
-    "[" * 30_000: "bad_json",
+    '{"type":"a","id":"1","data":' + "[" * 30_000: "bad_json",
     '{"type":"ping","id":"\\ud800"}': "bad_json",
     "[]": "bad_frame",
     "5": "bad_frame",

@@ -40,6 +40,14 @@ BY_STATUS = {
     500: ("internal_error", "Something went wrong on our side"),
     503: ("unavailable", "The service is not available right now"),
 }
+# What Django itself raises. The first that fits: too large is also suspicious.
+OF_DJANGO = {
+    Http404: 404,
+    PermissionDenied: 403,
+    RequestDataTooBig: 413,
+    BadRequest: 400,
+    SuspiciousOperation: 400,
+}
 
 
 @dataclass
@@ -113,14 +121,9 @@ def problem_of(exc: Exception) -> Problem | None:
             )
         case exceptions.APIException():
             return _of_api_exception(exc)
-        case Http404():
-            return problem_for_status(404)
-        case PermissionDenied():
-            return problem_for_status(403)
-        case RequestDataTooBig():
-            return problem_for_status(413)
-        case BadRequest() | SuspiciousOperation():
-            return problem_for_status(400)
+        case Http404() | PermissionDenied() | BadRequest() | SuspiciousOperation():
+            statuses = (status for kind, status in OF_DJANGO.items() if isinstance(exc, kind))
+            return problem_for_status(next(statuses))
         case OperationalError() if _is_contention(exc):
             problem = problem_for_status(503, "The database is busy; try again.")
             problem.headers["Retry-After"] = "1"
@@ -131,7 +134,8 @@ def problem_of(exc: Exception) -> Problem | None:
 def _of_domain_error(exc: DomainError) -> Problem:
     extra = dict(exc.members())
     errors = extra.pop("errors", [])
-    headers = {}
+    # RFC 9110, section 11.6.1: a 401 names the scheme that would have done.
+    headers = {"WWW-Authenticate": 'Bearer realm="desk"'} if exc.status == 401 else {}
     if "retry_after" in extra:
         headers["Retry-After"] = str(extra.pop("retry_after"))
     return Problem(exc.status, exc.code, exc.title, exc.detail, errors, extra, headers)

@@ -8,7 +8,6 @@ import orjson
 from django.utils.functional import Promise
 from rest_framework.renderers import JSONRenderer as DRFJSONRenderer
 
-
 ORJSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 

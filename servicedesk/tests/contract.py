@@ -27,7 +27,7 @@ PLACEHOLDER = re.compile(r"<[^>]+>|\{[^}]+\}")
 _formats = FormatChecker(formats=())
 
 
-@_formats.checks("date-time")
+@_formats.checks("date-time")  # type: ignore[untyped-decorator]
 def _is_utc_moment(value: object) -> bool:
     """Times are ISO 8601 in UTC, written with a Z."""
     pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"

@@ -140,7 +140,8 @@ def test_pages_have_one_to_a_hundred_rows(as_user, sam, tickets):
     make = [("", 25), ("?page_size=1", 1), ("?page_size=100", 90), ("?page_size=", 25)]
     for query, rows in make:
         assert len(client.get(f"/api/tickets/{query}").json()["results"]) == rows
-    for value in ("0", "101", "-1", "x", "1.5", "%D9%A3", "1e1", "9" * 400, "0" * 8 + "1" + "9" * 9):
+    hidden = "0" * 8 + "1" + "9" * 9
+    for value in ("0", "101", "-1", "x", "1.5", "%D9%A3", "1e1", "9" * 400, hidden):
         assert client.get(f"/api/tickets/?page_size={value}").status_code == 400, value
 
 

@@ -81,7 +81,7 @@ class EventViewSet(DeskViewSet):
     pagination_class = None
 
     @extend_schema(
-        responses=forced_singular_serializer(shapes.EventLogSerializer),
+        responses=forced_singular_serializer(shapes.EventLogSerializer),  # type: ignore[no-untyped-call]
         parameters=[
             OpenApiParameter("after", {"type": "integer", "minimum": 0, "default": 0}),
             OpenApiParameter(

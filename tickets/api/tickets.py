@@ -43,7 +43,7 @@ class TicketViewSet(DeskViewSet):
                 "ordering",
                 {"type": "string", "enum": ORDERING_NAMES, "default": "-updated_at"},
                 description="`-` for descending; by priority, low comes first.",
-            )
+            ),
         ],
     )
     def list(self, request: Request) -> Response:

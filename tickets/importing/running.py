@@ -84,13 +84,10 @@ def import_file(
     with open_lines(path) as lines:
         incidents = read_incidents(lines, zone, limit)
         while taken := list(islice(incidents, batch)):
-            histories = []
             for one in taken:
                 if isinstance(one, LeftOut):
                     result.leave_out(one.broken)
-                else:
-                    histories.append(replay(one))
-            _write_or_halve(histories, result)
+            _write_or_halve([replay(one) for one in taken if isinstance(one, Incident)], result)
             reset_queries()  # with DEBUG, Django keeps every statement
             progress(lines, result.incidents)
 

@@ -42,37 +42,42 @@ class Written:
 def write(histories: Sequence[History]) -> Written:
     """Insert those incidents that are not here yet, all of them or (on an error) none."""
     lock_imports()
-    numbers = [history.number for history in histories]
-    there = set(
-        Ticket.objects.filter(external_id__in=numbers).values_list("external_id", flat=True)
-    )
-    fresh = [history for history in histories if history.number not in there]
-    written = Written(tickets=len(fresh), skipped=len(there))
+    fresh = _not_here_yet(histories)
+    written = Written(tickets=len(fresh), skipped=len(histories) - len(fresh))
     if not fresh:
         return written
     ids = look_up(fresh, written.counts)
-    tickets = Ticket.objects.bulk_create(
-        [_ticket(history, ids) for history in fresh], batch_size=ROWS
-    )
+    tickets = Ticket.objects.bulk_create([_ticket(one, ids) for one in fresh], batch_size=ROWS)
     events = list(_events(tickets, fresh, ids))
     TicketEvent.objects.bulk_create(events, batch_size=ROWS)
     written.counts["events"] += len(events)
     _tag(tickets, fresh, ids)
     _join_teams(fresh, ids)
     _weigh(tickets)
-    written.counts["skills"] += learn(
-        {
-            (ticket.assignee_id, ticket.category_id)
-            for ticket in tickets
-            if ticket.assignee_id and ticket.category_id and ticket.status in DONE
-        }
-    )
+    written.counts["skills"] += learn(_resolved(tickets))
     _count_moves(fresh, written)
     return written
 
 
+def _not_here_yet(histories: Sequence[History]) -> list[History]:
+    numbers = [history.number for history in histories]
+    there = set(
+        Ticket.objects.filter(external_id__in=numbers).values_list("external_id", flat=True)
+    )
+    return [history for history in histories if history.number not in there]
+
+
+def _resolved(tickets: Iterable[Ticket]) -> set[tuple[int, int]]:
+    """Who has resolved something of which category, as ids."""
+    return {
+        (ticket.assignee_id, ticket.category_id)
+        for ticket in tickets
+        if ticket.assignee_id and ticket.category_id and ticket.status in DONE
+    }
+
+
 def _ticket(history: History, ids: Directory) -> Ticket:
-    last_seq = len(history.events)
+    heads = dict.fromkeys(("last_seq", "last_public_seq", "announced_seq"), len(history.events))
     return Ticket(
         external_id=history.number,
         subject=history.subject,
@@ -92,10 +97,8 @@ def _ticket(history: History, ids: Directory) -> Ticket:
         resolved_at=history.resolved_at,
         closed_at=history.closed_at,
         version=history.version,
-        last_seq=last_seq,
-        last_public_seq=last_seq,
-        # Receivers are not to hear of it: nothing is mailed or assigned for what is long over.
-        announced_seq=last_seq,
+        # All announced: nothing is mailed or assigned for what is long over.
+        **heads,
     )
 
 

@@ -145,6 +145,29 @@ def test_the_list_counts_no_further_than_its_bound(alice, sam, console, monkeypa
     assert "2+ tickets" in " ".join(answer.content.decode().split())
 
 
+def columns(browser):
+    return {
+        name: number for number, name in enumerate(browser.get(LIST).context["cl"].list_display)
+    }
+
+
+def test_the_list_sorts_along_an_index_and_by_nothing_else(alice, sam, console):
+    opened(alice)
+    browser = console(sam)
+    place = columns(browser)
+
+    def order(value):
+        query = str(browser.get(LIST, {"o": value}).context["cl"].queryset.query)
+        return query.rpartition("ORDER BY ")[2].replace('"tickets_ticket".', "").replace('"', "")
+
+    priority, updated = place["priority_label"], place["updated_at"]
+    assert order(priority) == "priority DESC, id DESC"
+    assert order(-priority) == "priority ASC, id ASC"
+    assert order(updated) == "updated_at ASC, id ASC"
+    for name in ("assignee", "subject", "requester", "status_pill"):
+        assert order(place[name]) == "updated_at DESC, id DESC"
+
+
 def test_the_filters_load_only_some_choices(alice, sam, console):
     for number in range(40):
         Category.objects.create(name=f"Category {number:02}")

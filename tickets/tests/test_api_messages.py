@@ -155,9 +155,7 @@ def test_the_first_reply_of_an_agent_opens_a_new_ticket(as_user, alice, sam, tic
 
 
 @pytest.mark.parametrize(("status", "reopened"), [("pending", 0), ("resolved", 1)])
-def test_a_customers_reply_brings_a_ticket_back(
-    as_user, alice, sam, ticket, url, status, reopened
-):
+def test_a_customers_reply_brings_a_ticket_back(as_user, alice, sam, ticket, url, status, reopened):
     moved(ticket, sam, status)
     assert as_user(alice).post(url, {"body": "still"}).status_code == 201
     shown = as_user(alice).get(f"/api/tickets/{ticket.pk}/").json()

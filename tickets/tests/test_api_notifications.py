@@ -108,9 +108,7 @@ def test_the_list_costs_the_same_whatever_its_length(as_user, alice, sam, ticket
 # --- Categories -----------------------------------------------------------------------
 
 
-def test_everybody_reads_categories_and_supervisors_make_them(
-    as_user, alice, bob, sam, team, vpn
-):
+def test_everybody_reads_categories_and_supervisors_make_them(as_user, alice, bob, sam, team, vpn):
     body = {"name": "Remote work", "team": team.pk, "required_skills": ["VPN"]}
     made = as_user(sam).post("/api/categories/", body)
     assert made.status_code == 201

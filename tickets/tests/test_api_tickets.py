@@ -1,6 +1,7 @@
 """/api/tickets/: listing, opening, reading, editing, ETag."""
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.db import connection
@@ -10,6 +11,7 @@ from django.utils import timezone
 from agents.models import Availability, Skill
 from agents.services import update_agent
 from tickets import services
+from tickets.lifecycle import Status
 from tickets.models import Category, Priority, Tag, Ticket, TicketEvent
 
 DETAIL = {
@@ -42,7 +44,7 @@ def ids_of(response):
 
 
 def queries_of(client, url):
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         assert client.get(url).status_code == 200
     return len(queries)
 
@@ -189,9 +191,11 @@ def test_a_skill_with_an_umlaut_is_found_in_any_database(as_user, sam):
 
 
 def test_a_subject_is_trimmed_and_a_description_is_not(as_user, alice):
-    body = as_user(alice).post(
-        "/api/tickets/", {"subject": "  x ", "description": "    code\n"}
-    ).json()
+    body = (
+        as_user(alice)
+        .post("/api/tickets/", {"subject": "  x ", "description": "    code\n"})
+        .json()
+    )
     assert (body["subject"], body["description"]) == ("x", "    code\n")
 
 
@@ -270,45 +274,42 @@ def several(alice, charlie, bob, dana, sam, team, open_as):
     }
     services.assign(ticket=made["plain"], to=dana, actor=sam, at=now, force=True)
     services.escalate(ticket=made["urgent"], reason="slow", actor=sam, at=now)
-    services.change_status(ticket=made["low"], to="on_hold", actor=sam, at=now)
+    services.change_status(ticket=made["low"], to=Status.ON_HOLD, actor=sam, at=now)
     return made
 
 
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ("status=open", "plain"),
-        ("status=open,on_hold", "plain low"),
-        ("status=new", "urgent team category tagged old"),
-        ("status=open,", "plain"),
-        ("status=", "plain urgent low team category tagged old"),
-        ("priority=low", "low"),
-        ("priority=low,critical", "low urgent"),
-        ("assignee={dana}", "plain"),
-        ("assignee=none", "urgent low team category tagged old"),
-        ("assignee=me", ""),
-        ("assignee={dana},none", "plain urgent low team category tagged old"),
-        ("team={team}", "team"),
-        ("team=none", "plain urgent low category tagged old"),
-        ("requester={charlie}", "low team"),
-        ("requester={charlie},{alice}", "plain urgent low team category tagged old"),
-        ("requester=999999", ""),
-        ("category={category}", "category"),
-        ("tag=red", "tagged"),
-        ("tag=RED,nope", "tagged"),
-        ("tag=nope", ""),
-        ("escalated=true", "urgent"),
-        ("escalated=false", "plain low team category tagged old"),
-        ("created_before={week}", "old"),
-        ("created_after={week}", "plain urgent low team category tagged"),
-        ("updated_after={soon}", ""),
-        ("q=tagged", "tagged"),
-        ("status=new&priority=normal&requester={alice}&created_after={week}", "category tagged"),
-    ],
-)
-def test_each_filter_narrows_the_list(
-    as_user, sam, alice, charlie, dana, team, several, query, names
-):
+FILTERS = [
+    ("status=open", "plain"),
+    ("status=open,on_hold", "plain low"),
+    ("status=new", "urgent team category tagged old"),
+    ("status=open,", "plain"),
+    ("status=", "plain urgent low team category tagged old"),
+    ("priority=low", "low"),
+    ("priority=low,critical", "low urgent"),
+    ("assignee={dana}", "plain"),
+    ("assignee=none", "urgent low team category tagged old"),
+    ("assignee=me", ""),
+    ("assignee={dana},none", "plain urgent low team category tagged old"),
+    ("team={team}", "team"),
+    ("team=none", "plain urgent low category tagged old"),
+    ("requester={charlie}", "low team"),
+    ("requester={charlie},{alice}", "plain urgent low team category tagged old"),
+    ("requester=999999", ""),
+    ("category={category}", "category"),
+    ("tag=red", "tagged"),
+    ("tag=RED,nope", "tagged"),
+    ("tag=nope", ""),
+    ("escalated=true", "urgent"),
+    ("escalated=false", "plain low team category tagged old"),
+    ("created_before={week}", "old"),
+    ("created_after={week}", "plain urgent low team category tagged"),
+    ("updated_after={soon}", ""),
+    ("q=tagged", "tagged"),
+    ("status=new&priority=normal&requester={alice}&created_after={week}", "category tagged"),
+]
+
+
+def test_each_filter_narrows_the_list(as_user, sam, alice, charlie, dana, team, several):
     values = {
         "dana": dana.pk,
         "alice": alice.pk,
@@ -318,47 +319,50 @@ def test_each_filter_narrows_the_list(
         "week": (timezone.now() - timedelta(days=7)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "soon": (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    found = ids_of(as_user(sam).get(f"/api/tickets/?{query.format(**values)}"))
-    assert sorted(found) == sorted(several[name].pk for name in names.split())
+    client = as_user(sam)
+    for query, names in FILTERS:
+        found = ids_of(client.get(f"/api/tickets/?{query.format(**values)}"))
+        assert sorted(found) == sorted(several[name].pk for name in names.split()), query
 
 
-@pytest.mark.parametrize(
-    ("query", "pointer"),
-    [
-        ("nope=1", "/nope"),
-        ("sla=breached", "/sla"),
-        ("status=nope", "/status"),
-        ("status=open,nope", "/status"),
-        ("priority=1", "/priority"),
-        ("assignee=bob", "/assignee"),
-        ("assignee=-1", "/assignee"),
-        ("assignee=1e3", "/assignee"),
-        ("assignee=99999999999999999999", "/assignee"),
-        ("assignee=%D9%A3", "/assignee"),
-        ("team=me", "/team"),
-        ("requester=none", "/requester"),
-        ("category=x", "/category"),
-        ("escalated=yes", "/escalated"),
-        ("escalated=", "/escalated"),
-        ("created_after=yesterday", "/created_after"),
-        ("created_after=9999-12-31T23:59:59-14:00", "/created_after"),
-        ("created_before=0001-01-01T00:00:00%2B14:00", "/created_before"),
-        ("updated_after=2026-13-01", "/updated_after"),
-        ("ordering=nope", "/ordering"),
-        ("ordering=due_at", "/ordering"),
-        ("ordering=--created_at", "/ordering"),
-        ("ordering=requester__password", "/ordering"),
-        ("count=all", "/count"),
-        ("page_size=0", "/page_size"),
-        ("tag=" + "x" * 501, "/tag"),
-        ("q=" + "x" * 201, "/q"),
-    ],
-)
-def test_an_unknown_filter_value_or_ordering_is_400(as_user, sam, query, pointer):
-    response = as_user(sam).get(f"/api/tickets/?{query}")
-    assert response.status_code == 400
-    assert response.json()["code"] == "validation_failed"
-    assert response.json()["errors"][0]["pointer"] == pointer
+REFUSED = [
+    ("nope=1", "/nope"),
+    ("sla=breached", "/sla"),
+    ("status=nope", "/status"),
+    ("status=open,nope", "/status"),
+    ("priority=1", "/priority"),
+    ("assignee=bob", "/assignee"),
+    ("assignee=-1", "/assignee"),
+    ("assignee=1e3", "/assignee"),
+    ("assignee=99999999999999999999", "/assignee"),
+    ("assignee=%D9%A3", "/assignee"),
+    ("team=me", "/team"),
+    ("requester=none", "/requester"),
+    ("category=x", "/category"),
+    ("escalated=yes", "/escalated"),
+    ("escalated=", "/escalated"),
+    ("created_after=yesterday", "/created_after"),
+    ("created_after=9999-12-31T23:59:59-14:00", "/created_after"),
+    ("created_before=0001-01-01T00:00:00%2B14:00", "/created_before"),
+    ("updated_after=2026-13-01", "/updated_after"),
+    ("ordering=nope", "/ordering"),
+    ("ordering=due_at", "/ordering"),
+    ("ordering=--created_at", "/ordering"),
+    ("ordering=requester__password", "/ordering"),
+    ("count=all", "/count"),
+    ("page_size=0", "/page_size"),
+    ("tag=" + "x" * 501, "/tag"),
+    ("q=" + "x" * 201, "/q"),
+]
+
+
+def test_an_unknown_filter_value_or_ordering_is_400(as_user, sam):
+    client = as_user(sam)
+    for query, pointer in REFUSED:
+        response = client.get(f"/api/tickets/?{query}")
+        assert response.status_code == 400, query
+        assert response.json()["code"] == "validation_failed"
+        assert response.json()["errors"][0]["pointer"] == pointer
 
 
 @pytest.mark.parametrize("name", ["q", "tag", "status", "assignee", "cursor", "created_after"])
@@ -371,18 +375,14 @@ def test_a_thousand_parameters_are_400(as_user, sam):
     assert as_user(sam).get(f"/api/tickets/?{query}").status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("ordering", "key"),
-    [
-        ("updated_at", lambda t: (t.updated_at, t.pk)),
-        ("created_at", lambda t: (t.created_at, t.pk)),
-        ("priority", lambda t: (t.priority, t.pk)),
-    ],
-)
-@pytest.mark.parametrize("sign", ["", "-"])
-def test_each_ordering_sorts_both_ways(as_user, sam, several, ordering, key, sign):
-    found = ids_of(as_user(sam).get(f"/api/tickets/?ordering={sign}{ordering}"))
-    assert found == [t.pk for t in sorted(Ticket.objects.all(), key=key, reverse=sign == "-")]
+def test_each_ordering_sorts_both_ways(as_user, sam, several):
+    client = as_user(sam)
+    for name, sign in product(("updated_at", "created_at", "priority"), ("", "-")):
+        found = ids_of(client.get(f"/api/tickets/?ordering={sign}{name}"))
+        expected = sorted(
+            Ticket.objects.all(), key=lambda t: (getattr(t, name), t.pk), reverse=sign == "-"
+        )
+        assert found == [ticket.pk for ticket in expected]
 
 
 def test_the_newest_change_comes_first_by_default(as_user, sam, several):
@@ -392,9 +392,7 @@ def test_the_newest_change_comes_first_by_default(as_user, sam, several):
 
 def test_an_internal_note_moves_no_ticket_in_its_customers_list(as_user, alice, bob, open_as):
     first, second = open_as(alice, "first"), open_as(alice, "second")
-    services.post_message(
-        ticket=first, author=bob, body="hm", is_internal=True, at=timezone.now()
-    )
+    services.post_message(ticket=first, author=bob, body="hm", is_internal=True, at=timezone.now())
     client = as_user(alice)
     before = client.get(f"/api/tickets/{first.pk}/").json()
     assert ids_of(client.get("/api/tickets/"))[0] == second.pk
@@ -415,8 +413,9 @@ def test_the_list_costs_the_same_whatever_its_length(as_user, alice, sam, bob, t
 
     def fill(count):
         for number in range(count):
-            open_as(alice, f"t{number}", category=category, tags=[f"tag{number}"],
-                    required_skills=[vpn])
+            open_as(
+                alice, f"t{number}", category=category, tags=[f"tag{number}"], required_skills=[vpn]
+            )
 
     fill(2)
     clients = [as_user(user) for user in (alice, sam, bob)]
@@ -456,10 +455,14 @@ def test_staff_edit_what_a_ticket_says(as_user, alice, sam, team, vpn, open_as):
         assert body[name] == changes[name]
     assert (body["category"]["id"], body["team"]["id"]) == (category.pk, team.pk)
     assert response["ETag"] == f'"{ticket.version + 1}"'
-    cleared = as_user(sam).patch(
-        f"/api/tickets/{ticket.pk}/",
-        {"category": None, "team": None, "required_skills": [], "tags": [], "description": ""},
-    ).json()
+    cleared = (
+        as_user(sam)
+        .patch(
+            f"/api/tickets/{ticket.pk}/",
+            {"category": None, "team": None, "required_skills": [], "tags": [], "description": ""},
+        )
+        .json()
+    )
     assert (cleared["category"], cleared["team"]) == (None, None)
     assert (cleared["tags"], cleared["required_skills"], cleared["description"]) == ([], [], "")
 
@@ -501,7 +504,8 @@ def test_the_version_that_was_read_may_be_changed(as_user, alice, sam, open_as, 
 
 
 @pytest.mark.parametrize(
-    "header", ['"2"', 'W/"1"', '"0"', '""', '"1.0"', '"01"', '"9", "8"', '"a,1"', '"' + "9" * 500 + '"']
+    "header",
+    ['"2"', 'W/"1"', '"0"', '""', '"1.0"', '"01"', '"9", "8"', '"a,1"', '"' + "9" * 500 + '"'],
 )
 def test_any_other_version_is_412(as_user, alice, sam, open_as, header):
     ticket = open_as(alice)

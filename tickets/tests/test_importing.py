@@ -22,11 +22,11 @@ from django.db.models import Count, QuerySet
 from agents.models import AgentProfile, AgentSkill, Role, Skill, Team, User
 from agents.services import create_user
 from conftest import DeskClient
-from servicedesk import sweeps
 from tickets import services
 from tickets.importing import running, writing
 from tickets.importing.people import username_of
 from tickets.models import Category, Kind, Notification, Priority, Tag, Ticket, TicketEvent
+from tickets.sweeps import announce_events, send_notifications
 from tickets.tests.exports import export, solved, update
 from tickets.tests.state import assert_consistent, kinds
 
@@ -145,9 +145,8 @@ def test_imported_people_cannot_sign_in_and_agents_are_offline(
 
 def test_nobody_is_told_and_nothing_is_assigned_by_an_import(tmp_path: Path, bob: User) -> None:
     run(export(tmp_path, [update("INC1", "New", "08:10", category="?", assignment_group="?")]))
-    sweeps.run_round(batch=10, stop=lambda: True)
-    services_seen = Notification.objects.count(), len(mail.outbox)
-    assert services_seen == (0, 0)
+    assert (announce_events().handled, send_notifications().handled) == (0, 0)
+    assert (Notification.objects.count(), len(mail.outbox)) == (0, 0)
     assert kinds(imported("INC1")) == [Kind.OPENED]
     assert imported("INC1").assignee is None
 

@@ -6,10 +6,11 @@ import threading
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
+from django.apps import apps
 from django.core import mail
 from django.db import connections
 from django.utils import timezone
@@ -31,7 +32,8 @@ class MailServer:
     """Stands for the mail server of a worker. It may be down, or refuse single mails."""
 
     def __init__(self) -> None:
-        self.sent, self.tried = [], []
+        self.sent: list[Any] = []
+        self.tried: list[Any] = []
         self.is_up = True
         self.refuses = lambda message: False
 
@@ -263,7 +265,7 @@ def html_of(message):
 
 
 def test_every_kind_has_its_three_templates():
-    folder = Path(settings.BASE_DIR) / "templates" / "notifications"
+    folder = Path(apps.get_app_config("tickets").path).parent / "templates" / "notifications"
     for kind in Notification.Kind.values:
         for form in ("subject.txt", "txt", "html"):
             assert (folder / f"{kind}.{form}").is_file()
@@ -349,7 +351,7 @@ def test_hostile_text_is_inert_in_html_and_unchanged_in_plain_text(ticket, alice
     assert mail.outbox
     for message in mail.outbox:
         assert "<script" not in html_of(message)
-        assert "&amp;" not in message.subject + message.body
+        assert "&amp;" not in f"{message.subject} {message.body}"
         assert HOSTILE in message.subject
         assert HOSTILE in message.body
 

@@ -5,6 +5,7 @@ gap, and the receivers have heard all of it.
 """
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.http import Http404
@@ -637,7 +638,7 @@ def test_the_version_rises_with_the_tickets_fields_and_with_nothing_else(
     def edit(**changes):
         return services.update_ticket(ticket=ticket, actor=bob, at=at, **changes)
 
-    change = {"ticket": ticket, "actor": bob, "at": at}
+    change: dict[str, Any] = {"ticket": ticket, "actor": bob, "at": at}
     assert not rises(lambda: say(alice))
     assert not rises(lambda: say(bob, is_internal=True))
     assert rises(lambda: say(bob)), "the first response is a field"
@@ -723,9 +724,9 @@ def test_the_reason_for_a_priority_stays_inside(alice, bob, ticket, at) -> None:
 
 
 def test_escalating_climbs_to_the_limit_and_no_further(alice, bob, sam, ticket, at) -> None:
-    for level, priority in ((1, Priority.HIGH), (2, Priority.URGENT), (3, Priority.CRITICAL)):
+    for step, priority in ((1, Priority.HIGH), (2, Priority.URGENT), (3, Priority.CRITICAL)):
         services.escalate(ticket=ticket, reason="Board is waiting.", actor=bob, at=at)
-        assert (fresh(ticket).escalation_level, fresh(ticket).priority) == (level, priority)
+        assert (fresh(ticket).escalation_level, fresh(ticket).priority) == (step, priority)
     for level in (None, 3, 4, 2, 1, 2**31):
         refused_without_a_trace(
             EscalationLimit,
@@ -789,7 +790,7 @@ def test_what_is_the_desks_is_refused_to_customers(
     who, alice, bob, charlie, ticket, at, request
 ) -> None:
     actor = request.getfixturevalue(who)
-    change = {"ticket": ticket, "actor": actor, "at": at}
+    change: dict[str, Any] = {"ticket": ticket, "actor": actor, "at": at}
     calls = [
         lambda: services.assign(to=None, **change),
         lambda: services.assign(to=actor, **change),

@@ -51,9 +51,9 @@ def test_the_figures_add_up(as_user, sam, dana, make):
     reply_at = earlier + timedelta(seconds=90)
     services.post_message(ticket=answered, author=sam, body="hi", at=reply_at)
     services.change_status(
-        ticket=answered, to="resolved", actor=sam, at=earlier + timedelta(seconds=300)
+        ticket=answered, to=Status.RESOLVED, actor=sam, at=earlier + timedelta(seconds=300)
     )
-    services.change_status(ticket=cancelled, to="cancelled", actor=cancelled.requester, at=now)
+    services.change_status(ticket=cancelled, to=Status.CANCELLED, actor=cancelled.requester, at=now)
     body = as_user(sam).get(URL).json()
     assert (body["total"], body["open"], body["unassigned"]) == (4, 2, 1)
     counted = {key: n for key, n in body["by_status"].items() if n}
@@ -75,7 +75,7 @@ def test_the_figures_add_up(as_user, sam, dana, make):
 def test_what_took_no_time_took_zero_seconds(as_user, sam, make):
     now = timezone.now()
     ticket = make(at=now)
-    services.change_status(ticket=ticket, to="resolved", actor=sam, at=now, comment="at once")
+    services.change_status(ticket=ticket, to=Status.RESOLVED, actor=sam, at=now, comment="at once")
     body = as_user(sam).get(URL).json()
     assert (body["avg_first_response_seconds"], body["avg_resolution_seconds"]) == (0, 0)
     assert body["resolved_today"] == 1
