@@ -97,12 +97,11 @@ class NamedAdmin(ConsoleAdmin):
     list_display: Any = ("name",)
     search_fields = ("name",)
     ordering = ("name", "pk")
-    # Names of relations to the row: one of them in use, and the row stays.
-    uses: tuple[str, ...] = ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Without a row it is asked for deleting many at once, which is not offered.
         allowed = f"{self.opts.app_label}.delete_{self.opts.model_name}"
         if obj is None or not request.user.has_perm(allowed):
             return False
-        return not any(getattr(obj, relation).exists() for relation in self.uses)
+        relations = [relation.get_accessor_name() for relation in self.opts.related_objects]
+        return not any(getattr(obj, str(name)).exists() for name in relations)

@@ -27,7 +27,6 @@ class WithAgents(NamedAdmin):
 @admin.register(Team)
 class TeamAdmin(WithAgents):
     list_display = ("name", "members")
-    uses = ("agents", "tickets", "categories")
 
     @admin.display(description="agents")
     def members(self, team: Any) -> str:
@@ -38,4 +37,3 @@ class TeamAdmin(WithAgents):
 @admin.register(Skill)
 class SkillAdmin(WithAgents):
     list_display = ("name", "agent_count")
-    uses = ("agents", "tickets", "categories")

@@ -12,7 +12,6 @@ from agents.admin.base import BoundedPaginator
 from agents.models import AgentSkill, Availability, Role, Session, Skill, Team, User
 from agents.services import create_user, update_agent
 from servicedesk.errors import DomainError
-from tickets.models import Category
 
 SIGN_IN = "/admin/login/"
 USERS = "/admin/agents/user/"
@@ -312,7 +311,7 @@ def test_teams_and_skills_are_made_and_renamed(sam, console):
 def test_only_what_nothing_uses_can_be_deleted(sam, bob, team, vpn, console):
     unused = Team.objects.create(name="Unused")
     bob.agent.teams.add(team)
-    Category.objects.create(name="VPN").skills.add(vpn)
+    update_agent(agent=bob.agent, at=timezone.now(), skills={vpn: 2})
     browser = console(sam)
 
     for address in (f"team/{team.pk}", f"skill/{vpn.pk}"):

@@ -15,7 +15,6 @@ class CategoryAdmin(NamedAdmin):
     list_filter = (TeamFilter,)
     list_select_related = ("team",)
     autocomplete_fields = ("team", "skills")
-    uses = ("tickets",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("skills")

@@ -618,6 +618,23 @@ def test_categories_are_managed_by_supervisors_and_read_by_agents(bob, sam, team
     assert b"VPN" in console(bob).get(address).content
 
 
+def test_what_tickets_or_categories_use_cannot_be_deleted(alice, sam, team, vpn, console):
+    category = Category.objects.create(name="VPN")
+    category.skills.add(vpn)
+    opened(alice, category=category, team=team)
+    unused = Category.objects.create(name="Unused")
+    browser = console(sam)
+
+    used = (f"agents/team/{team.pk}", f"agents/skill/{vpn.pk}", f"tickets/category/{category.pk}")
+    for address in used:
+        assert browser.post(f"/admin/{address}/delete/", {"post": "yes"}).status_code == 403
+    browser.post(f"/admin/tickets/category/{unused.pk}/delete/", {"post": "yes"})
+
+    assert list(Category.objects.all()) == [category]
+    assert Team.objects.filter(pk=team.pk).exists()
+    assert Skill.objects.filter(pk=vpn.pk).exists()
+
+
 def test_the_list_of_categories_costs_the_same_however_many(sam, console):
     browser = console(sam)
 
