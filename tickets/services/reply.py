@@ -1,6 +1,6 @@
 """Replies and internal notes, and what a reply does to the ticket."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -92,22 +92,25 @@ def _takes_replies(ticket: Ticket, at: datetime) -> bool:
 def _follow_up(
     ticket: Ticket, author: User, body: str, at: datetime, client_msg_id: str | None
 ) -> Posted:
-    new = open_ticket(
-        requester=author,
-        subject=f"Follow-up: {ticket.subject}"[:200],
-        description=f"Follow-up of {ticket.number}.",
-        category=ticket.category,
-        team=ticket.team,
-        required_skills=list(ticket.required_skills.all()),
-        actor=author,
-        at=at,
-        follow_up_of=ticket,
+    """The reply in the author's open follow-up ticket, or in a new one."""
+    earlier = ticket.follow_ups.filter(requester=author).exclude(status__in=FINAL_STATUSES)
+    follow_up = earlier.order_by("-pk").first()
+    if follow_up is None:
+        follow_up = open_ticket(
+            requester=author,
+            subject=f"Follow-up: {ticket.subject}"[:200],
+            description=f"Follow-up of {ticket.number}.",
+            category=ticket.category,
+            team=ticket.team,
+            required_skills=list(ticket.required_skills.all()),
+            actor=author,
+            at=at,
+            follow_up_of=ticket,
+        )
+    posted = post_message(
+        ticket=follow_up, author=author, body=body, at=at, client_msg_id=client_msg_id
     )
-    entry, changed = add_message(
-        new, author, body, is_internal=False, at=at, client_msg_id=client_msg_id
-    )
-    record(new, entry, actor=author, at=at, changed=changed)
-    return Posted(_message_of(new, entry), follow_up=new)
+    return replace(posted, follow_up=follow_up)
 
 
 def _sent_before(ticket: Ticket, author: User, client_msg_id: str) -> Message | None:

@@ -352,6 +352,21 @@ def test_a_reply_that_comes_too_late_opens_a_follow_up(
     assert Ticket.objects.count() == 2
 
 
+def test_further_late_replies_go_into_the_same_follow_up(alice, bob, sam, ticket, at) -> None:
+    end(ticket, Status.CLOSED, bob, sam, at)
+    late = at + 15 * DAY
+    first = services.post_message(ticket=ticket, author=alice, body="Broken again", at=late)
+    second = services.post_message(ticket=ticket, author=alice, body="And smoking", at=late)
+    assert first.follow_up is not None
+    assert second.follow_up == first.follow_up
+    assert Ticket.objects.count() == 2
+    services.change_status(
+        ticket=first.follow_up, to=Status.CANCELLED, actor=alice, comment="Never mind", at=late
+    )
+    third = services.post_message(ticket=ticket, author=alice, body="Still broken", at=late)
+    assert third.follow_up != first.follow_up
+
+
 def test_the_same_client_msg_id_says_the_same_thing_once(alice, ticket, at) -> None:
     first = services.post_message(
         ticket=ticket, author=alice, body="Hello", at=at, client_msg_id="m1"
