@@ -1,7 +1,9 @@
 """The OpenAPI document: what drf-spectacular cannot see by itself."""
 
-from typing import Any
+from threading import Lock
+from typing import Any, ClassVar
 
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
@@ -23,6 +25,21 @@ PROBLEM_STATUSES = {
 # What any operation may answer; the others depend on what it takes.
 ALWAYS = {"400", "401", "403", "406", "500", "503"}
 WITH_BODY = {"404", "409", "413", "415"}
+
+
+class DeskGenerator(SchemaGenerator):
+    """Makes the document once a process, by one thread: drf-spectacular changes classes on the
+    way, and two threads at it at once break each other."""
+
+    _lock = Lock()
+    _made: ClassVar[dict[str, Any]] = {}
+
+    def get_schema(self, request: Any = None, public: bool = False) -> dict[str, Any]:
+        with self._lock:
+            if not self._made:
+                made = super().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+                self._made.update(made)
+        return self._made
 
 
 class DeskSchema(AutoSchema):

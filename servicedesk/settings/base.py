@@ -184,6 +184,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Tickets, conversations, agents and assignment. Errors are RFC 9457 problems.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
+    "DEFAULT_GENERATOR_CLASS": "servicedesk.api.schema.DeskGenerator",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

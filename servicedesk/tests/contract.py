@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from django.urls import Resolver404, resolve
-from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+
+from servicedesk.api.schema import DeskGenerator
 
 PROBLEM_JSON = "application/problem+json"
 # The document does not describe itself, nor the page that shows it.
@@ -41,7 +42,7 @@ class BrokenContract(AssertionError):
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The document as it is served, generated once per process."""
-    generated = SchemaGenerator().get_schema(request=None, public=True)
+    generated = DeskGenerator().get_schema(request=None, public=True)
     plain: dict[str, Any] = json.loads(json.dumps(generated, default=str))
     return plain
 

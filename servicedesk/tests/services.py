@@ -279,7 +279,9 @@ def _initdb(program: Path, data: Path, options: dict[str, Any]) -> None:
     command = [str(program), "-D", str(data), "--username=postgres", "--auth=trust", "--no-sync"]
     command += ["--encoding=UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=data.parent, **options)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=data.parent, **options
+    )
     if done.returncode:
         raise ServiceUnusable(f"initdb failed:\n{done.stdout}{done.stderr}")
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from servicedesk.api.text import refuse_control_characters
-from tickets.api.serializers import MAX_TAGS
+from tickets.api.inputs import MAX_TAGS
 from tickets.models import Tag
 
 

@@ -15,6 +15,7 @@ from servicedesk.api.responses import Answer
 from servicedesk.api.views import DeskViewSet, read_body, rendered
 from servicedesk.errors import DomainError, FieldError
 from tickets import services
+from tickets.api import event_serializers, inputs
 from tickets.api import serializers as shapes
 from tickets.api.events import render_events
 from tickets.api.lookup import shown_ticket, staff_ticket, visible_ticket
@@ -47,13 +48,13 @@ class MessageViewSet(DeskViewSet):
         return self.page_of(messages, caller=caller)
 
     @extend_schema(
-        request=shapes.NewMessageSerializer,
+        request=inputs.NewMessageSerializer,
         responses={201: shapes.PostedSerializer, 200: shapes.PostedSerializer},
     )
     def create(self, request: Request, pk: int) -> Response:
         """Reply, or note. The same `client_msg_id` again answers the same message with 200."""
         ticket, caller = visible_ticket(request, pk), caller_of(request)
-        body = read_body(shapes.NewMessageSerializer, request)
+        body = read_body(inputs.NewMessageSerializer, request)
         if body["internal"] and not caller.is_desk_staff:
             raise FieldError("internal", "Only agents write internal notes.")
         posted = services.post_message(
@@ -77,11 +78,11 @@ class MessageViewSet(DeskViewSet):
 @extend_schema(tags=["messages"])
 class EventViewSet(DeskViewSet):
     queryset = TicketEvent.objects.none()
-    serializer_class = shapes.EventLogSerializer
+    serializer_class = event_serializers.EventLogSerializer
     pagination_class = None
 
     @extend_schema(
-        responses=forced_singular_serializer(shapes.EventLogSerializer),  # type: ignore[no-untyped-call]
+        responses=forced_singular_serializer(event_serializers.EventLogSerializer),  # type: ignore[no-untyped-call]
         parameters=[
             OpenApiParameter("after", {"type": "integer", "minimum": 0, "default": 0}),
             OpenApiParameter(
@@ -114,13 +115,13 @@ class ParticipantViewSet(DeskViewSet):
     serializer_class = PersonSerializer
 
     @extend_schema(
-        request=shapes.NewParticipantSerializer,
+        request=inputs.NewParticipantSerializer,
         responses={201: shapes.EverybodySerializer, 200: shapes.EverybodySerializer},
     )
     def create(self, request: Request, pk: int) -> Response:
         """Let somebody else see the ticket; answers everybody who takes part."""
         ticket = staff_ticket(request, pk)
-        body = read_body(shapes.NewParticipantSerializer, request)
+        body = read_body(inputs.NewParticipantSerializer, request)
         is_new = services.add_participant(
             ticket=ticket, user=body["user"], actor=caller_of(request), at=timezone.now()
         )

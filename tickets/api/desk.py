@@ -12,6 +12,7 @@ from agents.api.permissions import ReadOrSupervise
 from servicedesk.api.views import DeskViewSet, read_body, rendered
 from servicedesk.errors import FieldError
 from tickets import services
+from tickets.api import inputs
 from tickets.api import serializers as shapes
 from tickets.models import Category, Notification
 
@@ -29,10 +30,10 @@ class CategoryViewSet(DeskViewSet):
         """What tickets can be about."""
         return self.page_of(self.get_queryset())
 
-    @extend_schema(request=shapes.NewCategorySerializer, responses={201: shapes.CategorySerializer})
+    @extend_schema(request=inputs.NewCategorySerializer, responses={201: shapes.CategorySerializer})
     def create(self, request: Request) -> Response:
         """A new category, with the team and the skills that it brings."""
-        category = services.create_category(**read_body(shapes.NewCategorySerializer, request))
+        category = services.create_category(**read_body(inputs.NewCategorySerializer, request))
         return Response(rendered(shapes.CategorySerializer, category), 201)
 
 
@@ -51,12 +52,12 @@ class NotificationViewSet(DeskViewSet):
         return self.page_of(told.filter(read_at=None) if unread == "true" else told)
 
     @extend_schema(
-        request=shapes.ReadNotificationsSerializer,
+        request=inputs.ReadNotificationsSerializer,
         responses={204: OpenApiResponse(description="Marked as read.")},
     )
     def read(self, request: Request) -> Response:
         """Mark the caller's notifications as read."""
-        ids = read_body(shapes.ReadNotificationsSerializer, request)["ids"]
+        ids = read_body(inputs.ReadNotificationsSerializer, request)["ids"]
         wanted = None if ids == "all" else ids
         services.mark_read(user=caller_of(request), ids=wanted, at=timezone.now())
         return Response(status=204)

@@ -1,24 +1,19 @@
-"""The shapes of tickets and what hangs on them. Who reads decides what is in them: the staff
-shapes have more members, the customers' ones are complete allow-lists of their own."""
+"""What the API gives of tickets and what hangs on them, by who reads: staff see more members."""
 
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.api.serializers import NamedSerializer, PersonSerializer, skills_by_name
-from agents.models import Skill, Team, User
-from servicedesk.api.fields import Flag, Line, Names, Reference, StrictSerializer, Text, Whole
+from agents.api.serializers import NamedSerializer, PersonSerializer
+from agents.models import User
+from servicedesk.api.fields import Names
 from tickets import lifecycle
 from tickets.lifecycle import Status
-from tickets.models import Category, Channel, Kind, Message, Notification, Priority, Ticket
-from tickets.models.message import MAX_BODY
+from tickets.models import Category, Channel, Message, Notification, Priority, Ticket
 from tickets.models.ticket import PRIORITY_NAMES
 from tickets.parts import part_of, situation_of
 from tickets.rendering import render_markdown
-
-MAX_DESCRIPTION = 50_000
-MAX_TAGS = 20
 
 
 class PriorityField(serializers.ChoiceField):
@@ -198,68 +193,6 @@ class PostedSerializer(MessageSerializer):
     )
 
 
-class ActorSerializer(PersonSerializer):
-    kind = serializers.ChoiceField(choices=["customer", "agent", "supervisor"])
-
-
-def _members(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-_TEXT: dict[str, Any] = {"type": "string"}
-_PERSON = {"$ref": "#/components/schemas/Person"}
-_NOBODY_OR_PERSON = {"oneOf": [_PERSON, {"type": "null"}]}
-_PEOPLE = {"type": "array", "items": _PERSON}
-_STATUS, _PRIORITY = ({"$ref": f"#/components/schemas/{n}"} for n in ("Status", "Priority"))
-
-
-@extend_schema_field(
-    {
-        "description": "By the kind of event; a reason is for agents and supervisors only.",
-        "anyOf": [
-            _members({"subject": _TEXT, "priority": _PRIORITY, "channel": _TEXT}),
-            _members({"fields": {"type": "array", "items": _TEXT}}),
-            # Only true, and only in imported history: the move was made, though not ours to make.
-            _members({"from": _STATUS, "to": _STATUS}, refused_by_table={"const": True}),
-            _members({"from": _PRIORITY, "to": _PRIORITY}, reason=_TEXT),
-            _members({"from": _NOBODY_OR_PERSON, "to": _NOBODY_OR_PERSON, "method": _TEXT}),
-            _members(
-                {
-                    "level": {"type": "integer"},
-                    "from_priority": _PRIORITY,
-                    "to_priority": _PRIORITY,
-                },
-                reason=_TEXT,
-            ),
-            _members({"message": {"$ref": "#/components/schemas/Message"}}),
-            _members({"added": _PEOPLE, "removed": _PEOPLE}),
-            _members({"score": {"type": "integer", "minimum": 1, "maximum": 5}}),
-        ],
-    }
-)
-class EventDataField(serializers.DictField):
-    """What happened, by the kind of event."""
-
-
-class EventSerializer(serializers.Serializer[Any]):
-    seq = serializers.IntegerField()
-    event = serializers.ChoiceField(choices=Kind.choices)
-    at = serializers.DateTimeField()
-    actor = ActorSerializer(allow_null=True)
-    data = EventDataField()  # type: ignore[assignment]
-
-
-class EventLogSerializer(serializers.Serializer[Any]):
-    epoch = serializers.CharField()
-    head = serializers.IntegerField()
-    results = EventSerializer(many=True)
-
-
 class ReasonSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -341,133 +274,6 @@ class StatsSerializer(serializers.Serializer[Any]):
     avg_first_response_seconds = serializers.FloatField(allow_null=True)
     avg_resolution_seconds = serializers.FloatField(allow_null=True)
     agents = AgentFiguresSerializer(many=True)
-
-
-# --- What comes in --------------------------------------------------------------------
-
-
-class SkillNames(serializers.ListField):
-    """Names of existing skills, as rows."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=Line(max_length=100), max_length=50, **kwargs)
-
-    def to_internal_value(self, data: Any) -> list[Skill]:
-        return skills_by_name(super().to_internal_value(data))
-
-
-class TagNames(serializers.ListField):
-    """Free labels."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=Line(max_length=50), max_length=MAX_TAGS, **kwargs)
-
-
-CATEGORIES = Category.objects.select_related("team")
-TEAMS = Team.objects.all()
-# Customers may name one another by id nowhere; staff may name anybody who has an account.
-PEOPLE = User.objects.filter(is_active=True)
-
-
-class NewTicketSerializer(StrictSerializer):
-    """What a customer may say of a new ticket."""
-
-    subject = Line(max_length=200)
-    description = Text(max_length=MAX_DESCRIPTION, default="", allow_blank=True)
-    priority = PriorityField(default=Priority.NORMAL)
-    category = Reference(CATEGORIES, required=False, allow_null=True, default=None)
-    required_skills = SkillNames(required=False)
-    tags = TagNames(default=list)
-
-
-class NewTicketByStaffSerializer(NewTicketSerializer):
-    """What an agent may say besides."""
-
-    team = Reference(TEAMS, required=False, allow_null=True, default=None)
-    requester = Reference(PEOPLE, required=False)
-    channel = serializers.ChoiceField(choices=Channel.choices, default=Channel.WEB)
-
-
-class TicketChangesSerializer(StrictSerializer):
-    subject = Line(max_length=200, required=False)
-    description = Text(max_length=MAX_DESCRIPTION, required=False, allow_blank=True)
-    category = Reference(CATEGORIES, required=False, allow_null=True)
-    team = Reference(TEAMS, required=False, allow_null=True)
-    required_skills = SkillNames(required=False)
-    tags = TagNames(required=False)
-    priority = PriorityField(required=False)
-
-
-class StatusChangeSerializer(StrictSerializer):
-    status = serializers.ChoiceField(choices=Status.choices)
-    comment = Text(max_length=MAX_BODY, default="", allow_blank=True)
-    internal = Flag(default=False, help_text="Makes the comment an internal note.")
-    resolution = Text(max_length=MAX_BODY, default="", allow_blank=True)
-
-
-class PriorityChangeSerializer(StrictSerializer):
-    priority = PriorityField()
-    reason = Text(max_length=2000, default="", allow_blank=True)
-
-
-@extend_schema_field({"anyOf": [{"type": "integer"}, {"const": "auto"}]})
-class AssigneeField(Reference):
-    """An agent's id, null for the queue, or "auto"."""
-
-    AUTO = "auto"
-
-    def to_internal_value(self, data: Any) -> Any:
-        return self.AUTO if data == self.AUTO else super().to_internal_value(data)
-
-
-class AssignSerializer(StrictSerializer):
-    assignee = AssigneeField(PEOPLE, allow_null=True)
-    force = Flag(default=False)
-
-
-class EscalateSerializer(StrictSerializer):
-    reason = Text(max_length=2000)
-    level = Whole(min_value=1, max_value=2**31, required=False)
-
-
-class NewMessageSerializer(StrictSerializer):
-    body = Text(max_length=MAX_BODY)
-    internal = Flag(default=False)
-    client_msg_id = Line(max_length=64, required=False)
-
-
-class NewParticipantSerializer(StrictSerializer):
-    user = Reference(PEOPLE)
-
-
-class NewRatingSerializer(StrictSerializer):
-    score = Whole(min_value=1, max_value=5)
-    comment = Text(max_length=2000, default="", allow_blank=True)
-
-
-@extend_schema_field(
-    {"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 1000}]}
-)
-class IdsOrAll(serializers.Field[Any, Any, Any, Any]):
-    """A list of ids, or "all"."""
-
-    default_error_messages = {"invalid": 'A list of ids, or "all".'}
-
-    def to_internal_value(self, data: Any) -> Any:
-        if data == "all":
-            return data
-        ids = serializers.ListField(child=Whole(min_value=1, max_value=2**63 - 1), max_length=1000)
-        return ids.run_validation(data)
-
-
-class ReadNotificationsSerializer(StrictSerializer):
-    ids = IdsOrAll()
-
-
-class NewCategorySerializer(StrictSerializer):
-    name = Line(max_length=100)
-    team = Reference(TEAMS, required=False, allow_null=True, default=None)
-    required_skills = SkillNames(default=list)
 
 
 class CategorySerializer(serializers.Serializer[Category]):

@@ -11,6 +11,7 @@ from agents.api.callers import caller_of
 from servicedesk.api.schema import IF_MATCH
 from servicedesk.api.views import DeskViewSet, read_body, rendered
 from tickets import lifecycle, services
+from tickets.api import inputs
 from tickets.api import serializers as shapes
 from tickets.api.filters import FILTER_PARAMETERS, ORDERING_NAMES, filtered, ordering_of
 from tickets.api.lookup import (
@@ -54,13 +55,13 @@ class TicketViewSet(DeskViewSet):
         return self.page_of(tickets.with_people(), caller=caller)
 
     @extend_schema(
-        request=shapes.NewTicketByStaffSerializer, responses={201: shapes.CreatedSerializer}
+        request=inputs.NewTicketByStaffSerializer, responses={201: shapes.CreatedSerializer}
     )
     def create(self, request: Request) -> Response:
         """Open a ticket. Where an agent is free, the answer already shows who has it."""
         caller = caller_of(request)
         is_staff = caller.is_desk_staff
-        shape = shapes.NewTicketByStaffSerializer if is_staff else shapes.NewTicketSerializer
+        shape = inputs.NewTicketByStaffSerializer if is_staff else inputs.NewTicketSerializer
         body = {"requester": caller, **read_body(shape, request)}
         ticket = services.open_ticket(**body, actor=caller, at=timezone.now())
 
@@ -77,14 +78,14 @@ class TicketViewSet(DeskViewSet):
         return ticket_answer(request, pk)
 
     @extend_schema(
-        request=shapes.TicketChangesSerializer,
+        request=inputs.TicketChangesSerializer,
         responses=shapes.DetailSerializer,
         parameters=[IF_MATCH],
     )
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what the ticket says (agents and supervisors)."""
         ticket = staff_ticket(request, pk)
-        body = read_body(shapes.TicketChangesSerializer, request)
+        body = read_body(inputs.TicketChangesSerializer, request)
         apart = {name: body.pop(name, None) for name in ("required_skills", "tags", "priority")}
         services.update_ticket(ticket=ticket, fields=body, **apart, **change_by(request))
         return ticket_answer(request, pk)

@@ -10,6 +10,7 @@ from agents.api.callers import caller_of
 from servicedesk.api.schema import IF_MATCH
 from servicedesk.api.views import DeskViewSet, read_body, rendered
 from tickets import lifecycle, services
+from tickets.api import inputs
 from tickets.api import serializers as shapes
 from tickets.api.lookup import (
     change_by,
@@ -29,14 +30,14 @@ class WorkViewSet(DeskViewSet):
     serializer_class = shapes.DetailSerializer
 
     @extend_schema(
-        request=shapes.StatusChangeSerializer,
+        request=inputs.StatusChangeSerializer,
         responses=shapes.DetailSerializer,
         parameters=[IF_MATCH],
     )
     def status(self, request: Request, pk: int) -> Response:
         """Move the ticket. 409 names what is allowed, or every condition that is not met."""
         ticket = visible_ticket(request, pk)
-        body = read_body(shapes.StatusChangeSerializer, request)
+        body = read_body(inputs.StatusChangeSerializer, request)
         services.change_status(
             ticket=ticket,
             to=Status(body["status"]),
@@ -48,27 +49,27 @@ class WorkViewSet(DeskViewSet):
         return ticket_answer(request, pk)
 
     @extend_schema(
-        request=shapes.PriorityChangeSerializer,
+        request=inputs.PriorityChangeSerializer,
         responses=shapes.DetailSerializer,
         parameters=[IF_MATCH],
     )
     def priority(self, request: Request, pk: int) -> Response:
         """Give the ticket another priority."""
         ticket = staff_ticket(request, pk)
-        body = read_body(shapes.PriorityChangeSerializer, request)
+        body = read_body(inputs.PriorityChangeSerializer, request)
         services.change_priority(
             ticket=ticket, to=body["priority"], reason=body["reason"], **change_by(request)
         )
         return ticket_answer(request, pk)
 
     @extend_schema(
-        request=shapes.AssignSerializer, responses=shapes.DetailSerializer, parameters=[IF_MATCH]
+        request=inputs.AssignSerializer, responses=shapes.DetailSerializer, parameters=[IF_MATCH]
     )
     def assign(self, request: Request, pk: int) -> Response:
         """Give the ticket to an agent, to the queue (null), or to the best there is ("auto")."""
         ticket = staff_ticket(request, pk)
-        body = read_body(shapes.AssignSerializer, request)
-        if body["assignee"] == shapes.AssigneeField.AUTO:
+        body = read_body(inputs.AssignSerializer, request)
+        if body["assignee"] == inputs.AssigneeField.AUTO:
             services.assign_automatically(ticket=ticket, **change_by(request))
         else:
             services.assign(
@@ -84,12 +85,12 @@ class WorkViewSet(DeskViewSet):
         return ticket_answer(request, pk)
 
     @extend_schema(
-        request=shapes.EscalateSerializer, responses=shapes.DetailSerializer, parameters=[IF_MATCH]
+        request=inputs.EscalateSerializer, responses=shapes.DetailSerializer, parameters=[IF_MATCH]
     )
     def escalate(self, request: Request, pk: int) -> Response:
         """One level and one step of priority up; supervisors are told."""
         ticket = staff_ticket(request, pk)
-        body = read_body(shapes.EscalateSerializer, request)
+        body = read_body(inputs.EscalateSerializer, request)
         services.escalate(ticket=ticket, **body, **change_by(request))
         return ticket_answer(request, pk)
 
@@ -126,11 +127,11 @@ class WorkViewSet(DeskViewSet):
             raise Http404
         return Response(decision)
 
-    @extend_schema(request=shapes.NewRatingSerializer, responses=shapes.RatingSerializer)
+    @extend_schema(request=inputs.NewRatingSerializer, responses=shapes.RatingSerializer)
     def rating(self, request: Request, pk: int) -> Response:
         """The requester's verdict once resolved; again replaces it."""
         ticket = visible_ticket(request, pk)
-        body = read_body(shapes.NewRatingSerializer, request)
+        body = read_body(inputs.NewRatingSerializer, request)
         rating = services.rate(ticket=ticket, actor=caller_of(request), at=timezone.now(), **body)
         return Response(rendered(shapes.RatingSerializer, rating))
 

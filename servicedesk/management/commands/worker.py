@@ -4,8 +4,8 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand
 
-from servicedesk.sweep_command import stop_on_signals
 from servicedesk.models import Heartbeat
+from servicedesk.sweep_command import stop_on_signals
 from servicedesk.sweeps import run_forever, run_round
 
 
