@@ -7,6 +7,7 @@ import msgspec
 SUBPROTOCOL = "desk.v1"
 BEARER = "bearer."
 MAX_FRAME_BYTES = 64 * 1024
+# Part of the contract's `hello`; there are no rooms to join yet, so nothing counts them.
 MAX_ROOMS = 100
 HEARTBEAT_SECONDS = 25.0
 SIGN_IN_SECONDS = 5.0
@@ -46,6 +47,9 @@ class Hello(msgspec.Struct, tag="hello"):
 
 
 class Heartbeat(msgspec.Struct, tag="hb"):
+    """`heads` is required by the contract: of each joined room the last seq. No socket is in a
+    room yet, so it is always empty."""
+
     heads: dict[str, int]
 
 

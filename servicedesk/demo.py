@@ -1,9 +1,9 @@
 """A small desk to try: a cast, teams, skills, categories, and tickets in every state."""
 
-import os
 import secrets
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -104,7 +104,7 @@ def load(*, password: str = "") -> tuple[People, str]:
     The password is the one given, else DEMO_PASSWORD, else one that is made once and kept in
     DESK_HOME. Only a new cast or a given password sets it.
     """
-    given = password or os.environ.get("DEMO_PASSWORD", "")
+    given = password or settings.DEMO_PASSWORD
     secret = given or private_file("demo_password", secrets.token_urlsafe(9))
     with transaction.atomic():
         people = {name: _person(name, secret, reset=bool(given)) for name in CAST}

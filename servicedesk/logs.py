@@ -55,54 +55,63 @@ def _console() -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
 
 
+# What every event goes through, whether structlog or the standard library made it.
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.stdlib.ExtraAdder(),
+]
+LOGGERS: dict[str, dict[str, Any]] = {
+    "django": {"handlers": [], "propagate": True},
+    # One line a request comes from RequestContextMiddleware; these repeat it.
+    "django.server": {"handlers": [], "propagate": False},
+    "django.request": {"level": "ERROR"},
+    "django.channels.server": {"level": "WARNING"},
+    "daphne": {"level": "WARNING"},
+    # Both log every connection at INFO.
+    "psycopg.pool": {"level": "WARNING"},
+    "httpx": {"level": "WARNING"},
+}
+
+
 def configure(settings: LogSettings) -> None:
     """Send structlog and the standard library through the same processors to stderr."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(),
-    ]
-    render: list[Processor] = (
-        # The traceback becomes text before the redaction, which then covers it too.
-        [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
-        if settings["format"] == "json"
-        else [structlog.processors.format_exc_info, redact, _console()]
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = {
-        "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": shared,
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-    }
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"desk": formatter},
+            "formatters": {"desk": _formatter(settings["format"])},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "desk"}},
             "root": {"handlers": ["stderr"], "level": settings["level"]},
-            "loggers": {
-                "django": {"handlers": [], "propagate": True},
-                # One line a request comes from RequestContextMiddleware; these repeat it.
-                "django.server": {"handlers": [], "propagate": False},
-                "django.request": {"level": "ERROR"},
-                "django.channels.server": {"level": "WARNING"},
-                "daphne": {"level": "WARNING"},
-                # Both log every connection at INFO.
-                "psycopg.pool": {"level": "WARNING"},
-                "httpx": {"level": "WARNING"},
-            },
+            "loggers": LOGGERS,
         }
     )
+
+
+def _formatter(name: str) -> dict[str, Any]:
+    """The last steps, from event to text, as `dictConfig` takes them."""
+    renderer = structlog.processors.JSONRenderer() if name == "json" else _console()
+    return {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": SHARED,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            # The traceback becomes text before the redaction, which then covers it too.
+            structlog.processors.format_exc_info,
+            redact,
+            renderer,
+        ],
+    }

@@ -18,7 +18,7 @@ class SweepCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="run until stopped")
         parser.add_argument("--interval", type=float, default=30, help="seconds between runs")
-        parser.add_argument("--batch", type=int, default=500, help="rows a transaction")
+        parser.add_argument("--batch", type=int, default=500, help="rows at a time")
         parser.add_argument("--json", action="store_true", help="print one JSON object a run")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,7 +38,7 @@ class SweepCommand(BaseCommand):
             "seconds": round(seconds, 3),
         }
         if as_json:
-            self.stdout.write(orjson.dumps({**figures, **result.extra}).decode())
+            self.stdout.write(orjson.dumps(figures).decode())
         else:
             self.stdout.write("  ".join(f"{name} {value}" for name, value in figures.items()))
 

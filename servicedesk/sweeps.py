@@ -6,9 +6,9 @@ processes at once, and may be killed anywhere; the next run finds what is left.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from django.db import close_old_connections
@@ -23,13 +23,11 @@ class SweepResult:
     handled: int = 0
     skipped: int = 0
     failed: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def add(self, other: "SweepResult") -> None:
         self.handled += other.handled
         self.skipped += other.skipped
         self.failed += other.failed
-        self.extra.update(other.extra)
 
 
 class Sweep(Protocol):

@@ -4,6 +4,8 @@ Installed after every `migrate`, not by a migration: on SQLite, altering a table
 and its triggers are gone. Each statement may run any number of times.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
@@ -78,6 +80,25 @@ def install(*, using: str = "default", **kwargs: Any) -> None:
     if "tickets_ticketevent" not in connection.introspection.table_names():
         return
     statements = POSTGRESQL if connection.vendor == "postgresql" else SQLITE
-    with connection.cursor() as cursor:
+    with unhurried(using), connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+@contextmanager
+def unhurried(using: str) -> Iterator[None]:
+    """No limit to how long a statement runs: the settings' is for requests, while an index over
+    a large table takes as long as it takes. Of this connection, and as it was afterwards."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        (before,) = cursor.fetchone()
+        cursor.execute("SET statement_timeout = 0")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", [before])

@@ -57,15 +57,18 @@ def record(
 ) -> list[TicketEvent]:
     """Save the ticket's `changed` fields (all, if it is new) and append the entries to its log.
 
-    One UPDATE (or INSERT) and one INSERT, whatever the number of entries.
+    One UPDATE (or INSERT) and one INSERT, whatever the number of entries. Time never runs
+    backwards in a log: who waited for the lock took their clock before they got it.
     """
+    is_new = ticket._state.adding
+    at = at if is_new else max(at, ticket.updated_at)
     events = [_numbered(ticket, entry, actor, at) for entry in entries]
     is_public = any(event.public_seq is not None for event in events)
     ticket.updated_at = at
     if is_public:
         ticket.public_updated_at = at
     fields = set(changed)
-    if ticket._state.adding:
+    if is_new:
         ticket.save(force_insert=True)
     else:
         if fields:

@@ -94,10 +94,15 @@ class Transition:
     guards: tuple[Guard, ...] = ()
 
 
-def _within_window(now: Situation, part: Part) -> bool:
-    if part is not Part.CUSTOMER or now.closed_at is None or now.at is None:
+def within_window(closed_at: datetime | None, at: datetime, window: timedelta) -> bool:
+    """Whether `at` is early enough to reopen what was closed then; the last moment counts."""
+    return closed_at is None or at <= closed_at + window
+
+
+def _may_still_reopen(now: Situation, part: Part) -> bool:
+    if part is not Part.CUSTOMER or now.at is None:
         return True
-    return now.at <= now.closed_at + now.reopen_window
+    return within_window(now.closed_at, now.at, now.reopen_window)
 
 
 ASSIGNED = Guard(
@@ -125,7 +130,7 @@ JUSTIFIED = Guard(
 )
 IN_WINDOW = Guard(
     "reopen_window",
-    _within_window,
+    _may_still_reopen,
     Reason("reopen_window_over", "The time for reopening this ticket is over; open a new one."),
 )
 

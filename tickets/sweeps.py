@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from servicedesk.sweeps import SweepResult
 from tickets import events, services
+from tickets.assignment.candidates import anybody_has_room
 from tickets.mails import mail_of, may_be_sent
 from tickets.models import Notification, Ticket, TicketEvent
 
@@ -22,44 +23,56 @@ log = structlog.get_logger(__name__)
 GRACE = timedelta(seconds=15)
 # A receiver that fails on the same event for so long will not be helped by another try.
 GIVEN_UP_AFTER = timedelta(days=1)
+# Waiting tickets that one round looks at.
+LONGEST_QUEUE = 100_000
 # A worker that took mails has this long to send them before another may.
 MAIL_LEASE = timedelta(minutes=10)
-# It stops well before, since the last mail that it began may take a while.
-MAIL_TIME = MAIL_LEASE / 2
+# It stops well before: assigning waits for it, and whoever ends the worker does not wait long.
+MAIL_TIME = timedelta(seconds=20)
+MAILS_AT_A_TIME = 20
 # With the pauses between them, eight and a half hours.
 MAIL_ATTEMPTS = 10
 MAIL_BACKOFF = timedelta(minutes=1)
 
 
 def announce_events(*, batch: int = 200) -> SweepResult:
-    """Send `ticket_event` again for what the log holds and a receiver may not have heard."""
-    now = timezone.now()
-    tickets = Ticket.objects.filter(announced_seq__lt=F("last_seq"), updated_at__lt=now - GRACE)
+    """Send `ticket_event` again for what the log holds and a receiver may not have heard.
+
+    At most `batch` tickets at a time; one whose receiver keeps failing does not hold up others.
+    """
     result = SweepResult()
-    for ticket in tickets.order_by("updated_at")[:batch]:
-        if ticket.updated_at < now - GIVEN_UP_AFTER:
-            log.error("announcing_given_up", ticket=ticket.pk, after=ticket.announced_seq)
-            Ticket.objects.filter(pk=ticket.pk).update(announced_seq=ticket.last_seq)
-            result.failed += 1
-            continue
-        missed = TicketEvent.objects.filter(ticket=ticket, seq__gt=ticket.announced_seq)
-        events.announce(list(missed.select_related("ticket", "actor").order_by("seq")))
-        moved = Ticket.objects.filter(pk=ticket.pk, announced_seq__gt=ticket.announced_seq)
-        if moved.exists():
-            result.handled += 1
-        else:
-            result.failed += 1
+    lagging = Ticket.objects.filter(announced_seq__lt=F("last_seq")).order_by("updated_at", "pk")
+    for ticket in lagging.iterator(chunk_size=batch):
+        result.add(_announce_again(ticket, timezone.now()))
+        if result.handled >= batch:
+            break
     return result
+
+
+def _announce_again(ticket: Ticket, now: datetime) -> SweepResult:
+    unheard = TicketEvent.objects.filter(ticket=ticket, seq__gt=ticket.announced_seq)
+    missed = list(unheard.select_related("ticket", "actor").order_by("seq"))
+    if not missed or missed[0].at > now - GRACE:
+        return SweepResult(skipped=1)
+    if missed[0].at < now - GIVEN_UP_AFTER:
+        log.error("announcing_given_up", ticket=ticket.pk, after=ticket.announced_seq)
+        Ticket.objects.filter(pk=ticket.pk).update(announced_seq=missed[-1].seq)
+        return SweepResult(failed=1)
+    events.announce(missed)
+    moved = Ticket.objects.filter(pk=ticket.pk, announced_seq__gt=ticket.announced_seq).exists()
+    return SweepResult(handled=int(moved), failed=int(not moved))
 
 
 def assign_tickets(*, batch: int = 200) -> SweepResult:
     """Offer every waiting ticket to the agents once more, the most urgent and oldest first.
 
     Where nobody can take a ticket, those that need the same are passed over, so that a long
-    queue of what nobody knows does not hold up the rest.
+    queue of what nobody knows does not hold up the rest; nor does one ticket that fails.
     """
     result = SweepResult()
     hopeless: set[tuple[int | None, frozenset[int]]] = set()
+    if not anybody_has_room():
+        return result
     for ticket in _waiting(batch):
         needs = (ticket.team_id, frozenset(skill.pk for skill in ticket.required_skills.all()))
         if needs in hopeless:
@@ -71,13 +84,16 @@ def assign_tickets(*, batch: int = 200) -> SweepResult:
             result.skipped += 1
             if not nobody.is_about_this_ticket:
                 hopeless.add(needs)
+        except Exception:
+            log.exception("assign_failed", ticket=ticket.pk)
+            result.failed += 1
     return result
 
 
 def _waiting(chunk: int) -> Iterator[Ticket]:
     """The queue as it is now, `chunk` tickets at a time."""
     queue = Ticket.objects.unassigned().order_by("-priority", "created_at", "id")
-    ids = list(queue.values_list("pk", flat=True))
+    ids = list(queue.values_list("pk", flat=True)[:LONGEST_QUEUE])
     for start in range(0, len(ids), chunk):
         wanted = ids[start : start + chunk]
         found = Ticket.objects.prefetch_related("required_skills").in_bulk(wanted)
@@ -85,9 +101,9 @@ def _waiting(chunk: int) -> Iterator[Ticket]:
 
 
 def send_notifications(*, batch: int = 100) -> SweepResult:
-    """Send the mails that are due. Two workers never send the same one."""
+    """Send the mails that are due, a few at a time. Two workers never send the same one."""
     now = timezone.now()
-    taken = _take_mails(now, batch)
+    taken = _take_mails(now, min(batch, MAILS_AT_A_TIME))
     result = SweepResult()
     if not taken:
         return result

@@ -46,6 +46,8 @@ class Cursor:
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             kind, value, row_id, is_reverse = orjson.loads(raw)
+            if isinstance(value, str) and "\x00" in value:
+                raise _bad_cursor()
             value = _moment(value) if isinstance(field, DateTimeField) else field.to_python(value)
         except (ValueError, TypeError, OverflowError, ValidationError) as exc:
             raise _bad_cursor() from exc

@@ -21,7 +21,6 @@ TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 
 ROOT_URLCONF = "servicedesk.urls"
 ASGI_APPLICATION = "servicedesk.asgi.application"
-WSGI_APPLICATION = "servicedesk.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -82,6 +81,8 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DESK_HOME / 'desk.sqlite3'}")
 }
 _database = DATABASES["default"]
+# The query of the URL, such as ?sslmode=verify-full; what it says wins.
+_from_url: dict[str, Any] = _database.get("OPTIONS", {})
 DATABASE_IS_SQLITE = _database["ENGINE"].endswith("sqlite3")
 if DATABASE_IS_SQLITE:
     _database["OPTIONS"] = {
@@ -93,6 +94,7 @@ if DATABASE_IS_SQLITE:
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
             "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32000;"
         ),
+        **_from_url,
     }
 else:
     # A pool instead of persistent connections: under ASGI each request has a thread of
@@ -100,8 +102,10 @@ else:
     _database["CONN_MAX_AGE"] = 0
     _database["OPTIONS"] = {
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", default=10), "timeout": 10},
+        **_from_url,
+        # Of a parameter that is named twice PostgreSQL takes the last. `migrate` lifts the first.
         "options": "-c statement_timeout=30s -c lock_timeout=10s "
-        "-c idle_in_transaction_session_timeout=60s",
+        f"-c idle_in_transaction_session_timeout=60s {_from_url.get('options', '')}".rstrip(),
     }
 
 # --- Channels -------------------------------------------------------------------------
@@ -174,7 +178,6 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": "servicedesk.api.metadata.PlainMetadata",
     "DEFAULT_PAGINATION_CLASS": "servicedesk.api.pagination.KeysetPagination",
     "EXCEPTION_HANDLER": "servicedesk.api.errors.exception_handler",
-    "PAGE_SIZE": 25,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -226,6 +229,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Service desk <desk@l
 EMAIL_TIMEOUT = 20
 # Where links in mails point to; the desk has no request at hand when it sends them.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# Of the accounts that `manage.py demo` makes; empty: one is generated into DESK_HOME.
+DEMO_PASSWORD = env.str("DEMO_PASSWORD", default="")
 
 # --- Static files, language, time -----------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""One laptop, one command: SQLite, an in-memory channel layer, mails on the console."""
+"""One laptop, one command: SQLite, an in-memory channel layer, mails as files in DESK_HOME."""
 
 from .base import *  # noqa: F403
 from .base import ALLOWED_HOSTS, ALLOWED_ORIGINS, LOGGING

@@ -1,4 +1,4 @@
-"""The environment, read once and in one place. `.env.example` lists every variable."""
+"""The environment: only settings read it, through `env`. `.env.example` lists every variable."""
 
 import os
 import secrets

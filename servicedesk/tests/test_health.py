@@ -1,13 +1,15 @@
 """/health/live and /health/ready: what is asked of them, and what they tell."""
 
+import asyncio
 import time
 from datetime import timedelta
 
 import pytest
 import redis
-from channels.layers import channel_layers
+from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from django.db import OperationalError, ProgrammingError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import AsyncClient
 from django.utils import timezone
 
 from servicedesk import health
@@ -141,6 +143,42 @@ def test_the_real_channel_layer_is_asked_and_no_connection_stays(anonymous, laye
         assert len(mine) <= 4, mine
 
 
+async def test_a_probe_leaves_no_channel_and_no_subscription_in_a_process_that_lives_on(db, layer):
+    """On one event loop, as a server has; a test client's loop ends, and everything with it."""
+    with own_redis() as server, redis.Redis.from_url(server.url) as client:
+        layer(server.url)
+        for _ in range(5):
+            response = await AsyncClient().get("/health/ready")
+            assert response.json()["checks"] == ALL_WELL
+        assert get_channel_layer().channels == {}
+        deadline = time.monotonic() + 10
+        while client.pubsub_channels() and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)  # the last farewell may still be under way
+        assert client.pubsub_channels() == []
+        server.kill()
+        assert (await AsyncClient().get("/health/ready")).status_code == 503
+        assert get_channel_layer().channels == {}
+        await get_channel_layer().flush()
+
+
+async def test_a_probe_leaves_no_channel_in_memory(db):
+    for _ in range(5):
+        response = await AsyncClient().get("/health/ready")
+        assert response.json()["checks"] == ALL_WELL
+    assert get_channel_layer().channels == {}
+
+
+async def test_a_layer_that_swallows_messages_is_named_and_nothing_stays(db, monkeypatch):
+    async def swallow(*args):
+        pass
+
+    monkeypatch.setattr(health, "LAYER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(InMemoryChannelLayer, "send", swallow)
+    response = await AsyncClient().get("/health/ready")
+    assert response.json()["checks"] == {**ALL_WELL, "channel_layer": "failed"}
+    assert get_channel_layer().channels == {}
+
+
 def _db_of(url):
     return url.rpartition("/")[2] or "0"
 
@@ -154,7 +192,7 @@ def test_a_redis_that_was_killed_is_named_and_found_again(anonymous, layer):
         response = anonymous.get("/health/ready")
         assert response.status_code == 503
         assert response.json()["checks"] == {**ALL_WELL, "channel_layer": "failed"}
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10  # not the 15 s that its sockets may take
         assert anonymous.get("/health/live").status_code == 200
         server.start()
         assert anonymous.get("/health/ready").status_code == 200

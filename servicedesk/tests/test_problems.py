@@ -25,7 +25,7 @@ from tickets.models import Ticket
 
 PROBLEM = "application/problem+json"
 LEAKS = re.compile(
-    rb"traceback|/site-packages|/work/|\.py\b|SELECT |INSERT |<html|<!doctype|sqlite|psycopg|"
+    rb"traceback|/site-packages|/srv/|\.py\b|SELECT |INSERT |<html|<!doctype|sqlite|psycopg|"
     rb"django",
     re.IGNORECASE,
 )
@@ -109,7 +109,7 @@ def test_each_status_is_a_problem(debug, as_user, anonymous, alice, sam, ticket)
 
 def test_a_defect_is_a_500_that_says_nothing(debug, as_user, alice, monkeypatch):
     def broken(**kwargs):
-        raise RuntimeError("SELECT secret FROM /work/main/tickets.py")
+        raise RuntimeError("SELECT secret FROM /srv/desk/tickets.py")
 
     monkeypatch.setattr(services, "open_ticket", broken)
     client = as_user(alice, raise_request_exception=False)

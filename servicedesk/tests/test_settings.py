@@ -1,6 +1,8 @@
 """What production refuses to start with; each by a process of its own, as it would start."""
 
+import ast
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -128,3 +130,71 @@ show("/health/live", HTTP_HOST="desk.example")
     assert live[1] == "200"
     for line in lines:
         assert line[4:6] == ["nosniff", "DENY"]
+
+
+# --- The environment ------------------------------------------------------------------
+
+
+def database_options(url):
+    code = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'])"
+    done = start(
+        {"DATABASE_URL": url, "REDIS_URL": "", "DESK_PROCESSES": "1"}, "shell", "-v0", "-c", code
+    )
+    assert done.returncode == 0, done.stderr
+    return ast.literal_eval(done.stdout.strip().splitlines()[-1])
+
+
+def test_the_query_of_the_database_url_is_heard_and_the_limits_stay():
+    query = "sslmode=verify-full&sslrootcert=/etc/ca.pem&options=-c%20lock_timeout%3D3s"
+    options = database_options(f"postgres://desk:x@127.0.0.1:1/desk?{query}")
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", "/etc/ca.pem")
+    assert options["pool"]["max_size"] == 10
+    assert "-c statement_timeout=30s" in options["options"]
+    assert options["options"].endswith("-c lock_timeout=3s")
+
+
+def test_the_query_of_an_sqlite_url_is_heard_too(tmp_path):
+    options = database_options(f"sqlite:///{tmp_path}/desk.sqlite3?timeout=3")
+    assert options["timeout"] == 3
+    assert options["transaction_mode"] == "IMMEDIATE"
+
+
+def sources():
+    """Our modules, without those of the tests, as {path in the checkout: text}."""
+    apps = ("servicedesk", "agents", "tickets", "realtime")
+    paths = [
+        CHECKOUT / "manage.py",
+        *(path for app in apps for path in (CHECKOUT / app).rglob("*.py")),
+    ]
+    names = [path.relative_to(CHECKOUT) for path in paths if "tests" not in path.parts]
+    return {name: (CHECKOUT / name).read_text() for name in names}
+
+
+def test_the_example_of_the_environment_lists_what_is_read_and_nothing_else():
+    read = {
+        name
+        for text in sources().values()
+        for name in re.findall(r"\benv\.\w+\(\s*[\"'](\w+)", text)
+    }
+    listed = re.findall(r"^#?([A-Z_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE)
+    assert len(read) > 15
+    assert sorted(listed) == sorted({*read, "DJANGO_SETTINGS_MODULE"})
+
+
+def test_only_settings_read_the_environment():
+    """Which settings is decided before there are any."""
+    readers = {
+        str(name): re.findall(r"(?:environ|getenv)\b(?!\.Env\b).*", text)
+        for name, text in sources().items()
+        if re.search(r"\bos\.(?:environ|getenv)|from os import", text)
+    }
+    assert set(readers) == {"manage.py", "servicedesk/asgi.py"}
+    for lines in readers.values():
+        assert all(line.startswith('environ.setdefault("DJANGO_SETTINGS_MODULE"') for line in lines)
+
+
+def test_mails_become_files_unless_the_environment_says_how_they_leave(tmp_path):
+    code = "from django.conf import settings as s; print(s.EMAIL_BACKEND, s.EMAIL_FILE_PATH)"
+    done = start({"DESK_HOME": str(tmp_path)}, "shell", "-v0", "-c", code)
+    backend = "django.core.mail.backends.filebased.EmailBackend"
+    assert done.stdout.split() == [backend, str(tmp_path / "mail")], done.stderr

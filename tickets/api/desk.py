@@ -14,7 +14,7 @@ from servicedesk.errors import FieldError
 from tickets import services
 from tickets.api import inputs
 from tickets.api import serializers as shapes
-from tickets.models import Category, Notification
+from tickets.models import Category, Notification, Ticket
 
 
 @extend_schema(tags=["tickets"])
@@ -48,7 +48,10 @@ class NotificationViewSet(DeskViewSet):
         unread = request.query_params.get("unread", "false")
         if unread not in ("true", "false"):
             raise FieldError("unread", "true or false.")
-        told = Notification.objects.filter(user=caller_of(request)).select_related("ticket")
+        caller = caller_of(request)
+        # What was told before a ticket went out of sight would still show its present subject.
+        visible = Ticket.objects.visible_to(caller)
+        told = Notification.objects.filter(user=caller, ticket__in=visible).select_related("ticket")
         return self.page_of(told.filter(read_at=None) if unread == "true" else told)
 
     @extend_schema(

@@ -11,6 +11,7 @@ from servicedesk.api.fields import Flag, Line, Reference, StrictSerializer, Text
 from tickets.api.serializers import PriorityField
 from tickets.lifecycle import Status
 from tickets.models import Category, Channel, Priority
+from tickets.models.category import MAX_TAG
 from tickets.models.message import MAX_BODY
 
 MAX_DESCRIPTION = 50_000
@@ -31,7 +32,7 @@ class TagNames(serializers.ListField):
     """Free labels."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=Line(max_length=50), max_length=MAX_TAGS, **kwargs)
+        super().__init__(child=Line(max_length=MAX_TAG), max_length=MAX_TAGS, **kwargs)
 
 
 CATEGORIES = Category.objects.select_related("team")

@@ -1,14 +1,17 @@
 """Who could take a ticket: the facts that scoring needs, in a fixed number of queries."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import F, QuerySet
 
 from agents.models import AgentProfile, AgentSkill, Availability, Role
 from tickets.assignment.scoring import Candidate, Rules, Work, rested_since
 from tickets.models import Kind, Ticket, TicketEvent
+
+# How far back an agent's history with a requester is read.
+REMEMBERED_TICKETS = 50
 
 
 def rules() -> Rules:
@@ -24,11 +27,25 @@ def work_of(ticket: Ticket) -> Work:
     )
 
 
-def candidates_for(ticket: Ticket, at: datetime) -> list[Candidate]:
-    """Every agent, with load, teams, skills and history with the requester. Five queries."""
-    profiles = AgentProfile.objects.select_related("user").exclude(
+def everybody() -> QuerySet[AgentProfile]:
+    """All who work on tickets, for people who ask why somebody is not chosen."""
+    return AgentProfile.objects.select_related("user").exclude(
         user__role=Role.CUSTOMER, user__is_superuser=False
     )
+
+
+def available() -> QuerySet[AgentProfile]:
+    """Those whom a decision chooses from."""
+    return everybody().filter(availability=Availability.AVAILABLE, user__is_active=True)
+
+
+def anybody_has_room() -> bool:
+    """Whether it is worth looking at the queue at all."""
+    return available().filter(open_load__lt=F("capacity")).exists()
+
+
+def candidates_for(ticket: Ticket, at: datetime, among: QuerySet[AgentProfile]) -> list[Candidate]:
+    """These agents with load, teams, skills and history with the requester. Five queries."""
     skills = _skills(ticket)
     members = set(ticket.team.agents.values_list("pk", flat=True)) if ticket.team else set()
     history = _history(ticket)
@@ -43,9 +60,9 @@ def candidates_for(ticket: Ticket, at: datetime) -> list[Candidate]:
             teams=(ticket.team_id,) if profile.pk in members and ticket.team_id else (),
             skills=skills[profile.pk],
             rested=rested_since(profile.last_assigned_at, at),
-            shared_history=history.get(profile.pk, 0),
+            shared_history=history[profile.pk],
         )
-        for profile in profiles
+        for profile in among
     ]
 
 
@@ -59,17 +76,11 @@ def _skills(ticket: Ticket) -> dict[int, dict[int, int]]:
     return found
 
 
-def _history(ticket: Ticket) -> dict[int, int]:
-    """How many earlier tickets of the same requester each agent has had."""
-    rows = (
-        Ticket.objects.filter(requester=ticket.requester_id)
-        .exclude(pk=ticket.pk)
-        .exclude(assignee=None)
-        .order_by()
-        .values("assignee")
-        .annotate(n=Count("pk"))
-    )
-    return {row["assignee"]: row["n"] for row in rows}
+def _history(ticket: Ticket) -> Counter[int | None]:
+    """How many of the requester's latest tickets each agent has had."""
+    latest = Ticket.objects.filter(requester=ticket.requester_id).exclude(pk=ticket.pk)
+    ids = latest.order_by("-public_updated_at", "-pk").values_list("assignee", flat=True)
+    return Counter(ids[:REMEMBERED_TICKETS])
 
 
 def _taken_from(ticket: Ticket) -> tuple[int, ...]:

@@ -1,5 +1,5 @@
-"""Who should get a ticket, and why. Pure: the same function serves auto-assignment,
-recommendations and (later) balancing, so that they can never disagree.
+"""Who should get a ticket, and why. Pure: the same function serves auto-assignment and
+recommendations, so that they can never disagree.
 
 Hard gates first, each with a reason code; then a weighted mean of parts, each in 0..1.
 """

@@ -9,7 +9,7 @@ from tickets.models import Channel, Priority
 MISSING = frozenset({"", "?"})
 # The export's own word for "not known": such a row leaves the status as it was.
 UNKNOWN_STATE = "-100"
-# The names of the log in data/, and those of newer releases.
+# The names in the log that docs/import.md measures, and those of newer releases.
 STATES = {
     "new": Status.NEW,
     "active": Status.OPEN,

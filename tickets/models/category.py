@@ -26,10 +26,13 @@ class Category(Named):
         verbose_name_plural = "categories"
 
 
+MAX_TAG = 50
+
+
 class Tag(models.Model):
     """A free label, made on first use. Names are kept in lower case."""
 
-    name = models.CharField(max_length=50, unique=True, validators=[refuse_control_characters])
+    name = models.CharField(max_length=MAX_TAG, unique=True, validators=[refuse_control_characters])
 
     class Meta:
         ordering = ["name"]

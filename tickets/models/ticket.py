@@ -1,5 +1,4 @@
 import secrets
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator
@@ -65,12 +64,24 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
             return self.none()
         if user.is_supervisor:
             return self
+        if not user.is_desk_staff:
+            return self._asked_or_joined_by(user)
         takes_part = Participant.objects.filter(ticket=OuterRef("pk"), user=user.pk)
-        seen: Q = Q(requester=user.pk) | Q(Exists(takes_part))
-        if user.is_desk_staff:
-            own_teams = Team.objects.filter(agents=user.pk).values("pk")
-            seen |= Q(team=None) | Q(assignee=user.pk) | Q(team__in=own_teams)
-        return self.filter(seen)
+        own_teams = Team.objects.filter(agents=user.pk).values("pk")
+        return self.filter(
+            Q(requester=user.pk)
+            | Q(Exists(takes_part))
+            | Q(team=None)
+            | Q(assignee=user.pk)
+            | Q(team__in=own_teams)
+        )
+
+    def _asked_or_joined_by(self, user: Any) -> "TicketQuerySet":
+        """A customer sees few of many tickets: two index look-ups, where an OR of the two
+        conditions would read the whole table."""
+        asked = Ticket.objects.filter(requester=user.pk).order_by().values("pk")
+        joined = Participant.objects.filter(user=user.pk).order_by().values("ticket")
+        return self.filter(pk__in=asked.union(joined, all=True))
 
     def unassigned(self) -> "TicketQuerySet":
         """In nobody's hands though somebody should work on them."""
@@ -233,9 +244,6 @@ class Ticket(models.Model):
     @property
     def is_ended(self) -> bool:
         return self.status in ENDED_STATUSES
-
-    def can_be_reopened_by_reply(self, at: datetime, window: Any) -> bool:
-        return self.closed_at is None or at <= self.closed_at + window
 
 
 class Participant(models.Model):

@@ -5,11 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from agents.models import AgentProfile, Role, User
 from servicedesk.errors import DomainError, FieldError, NotAllowed
 from tickets.assignment import scoring
-from tickets.assignment.candidates import candidates_for, rules, work_of
+from tickets.assignment.candidates import (
+    available,
+    candidates_for,
+    everybody,
+    rules,
+    work_of,
+)
 from tickets.assignment.claim import claim_place, force_place, reweigh
 from tickets.assignment.scoring import Scored, Work
 from tickets.events import Entry, record
@@ -22,6 +29,8 @@ from tickets.services.move import STATUS_FIELDS, move_by_itself
 Method = AssignmentDecision.Method
 # How many candidates a stored decision keeps: the chosen one and those it was chosen from.
 KEPT_CANDIDATES = 20
+# How many an answer shows; a desk of thousands does not send them all.
+SHOWN_CANDIDATES = 200
 
 
 class AgentAtCapacity(DomainError):
@@ -43,8 +52,8 @@ class NoAgentAvailable(DomainError):
         self.work, self.ranked = work, ranked
 
     def members(self) -> dict[str, Any]:
-        """Why, for each agent."""
-        return {"candidates": scoring.describe(self.ranked, self.work)}
+        """Why, for each agent, best first."""
+        return {"candidates": scoring.describe(self.ranked[:SHOWN_CANDIDATES], self.work)}
 
     @property
     def is_about_this_ticket(self) -> bool:
@@ -150,7 +159,7 @@ def assign_if_possible(*, ticket: Ticket, at: datetime) -> bool:
 
 
 def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
-    work, ranked = _rank(ticket, at)
+    work, ranked = _rank(ticket, at, available())
     eligible = [scored for scored in ranked if scored.is_eligible]
     # Best first; whoever was filled up by somebody else in the meantime is passed over.
     for scored in eligible:
@@ -160,7 +169,8 @@ def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
         if _take_place(ticket, agent_id, at):
             agent = User.objects.get(pk=agent_id)
             return _hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
-    raise NoAgentAvailable(work, ranked)
+    # Whoever asked is told of those who are away, too; the desk itself does not ask.
+    raise NoAgentAvailable(*_rank(ticket, at, everybody()) if actor else (work, ranked))
 
 
 def _take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
@@ -198,14 +208,14 @@ def _hand_back(ticket_id: int, agent_id: int, at: datetime) -> bool:
 
 
 def recommend(*, ticket: Ticket, at: datetime) -> list[dict[str, Any]]:
-    """All agents, best first, each with parts, gates and a sentence."""
-    work, ranked = _rank(ticket, at)
-    return scoring.describe(ranked, work)
+    """The agents, best first, each with parts, gates and a sentence; at most 200 of them."""
+    work, ranked = _rank(ticket, at, everybody())
+    return scoring.describe(ranked[:SHOWN_CANDIDATES], work)
 
 
-def _rank(ticket: Ticket, at: datetime) -> tuple[Work, list[Scored]]:
+def _rank(ticket: Ticket, at: datetime, among: QuerySet[AgentProfile]) -> tuple[Work, list[Scored]]:
     work = work_of(ticket)
-    return work, scoring.rank(candidates_for(ticket, at), work, rules())
+    return work, scoring.rank(candidates_for(ticket, at, among), work, rules())
 
 
 def _refuse_ended(ticket: Ticket) -> None:
@@ -226,8 +236,7 @@ def _claim_or_explain(agent: User, ticket: Ticket, at: datetime) -> None:
 
 def _as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
     """How the score sees an agent whom somebody chose, before the ticket weighs on them."""
-    work, ranked = _rank(ticket, at)
-    return work, [scored for scored in ranked if scored.candidate.id == agent.pk]
+    return _rank(ticket, at, everybody().filter(pk=agent.pk))
 
 
 def _hand_over(

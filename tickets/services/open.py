@@ -4,8 +4,10 @@ from datetime import datetime
 from django.db import transaction
 
 from agents.models import Skill, Team, User
+from servicedesk.errors import FieldError
 from tickets.events import Entry, record
 from tickets.models import Category, Channel, Kind, Priority, Tag, Ticket
+from tickets.models.category import MAX_TAG
 
 
 @transaction.atomic
@@ -47,8 +49,11 @@ def open_ticket(
 
 
 def tag_names(names: Iterable[str]) -> set[str]:
-    """The names as they are kept."""
-    return {name.strip().lower() for name in names}
+    """The names as they are kept. Raises FieldError where one has become too long by that."""
+    kept = {name.strip().lower() for name in names}
+    if any(len(name) > MAX_TAG for name in kept):
+        raise FieldError("tags", f"A tag has at most {MAX_TAG} characters, in lower case.")
+    return kept
 
 
 def set_tags(ticket: Ticket, names: Iterable[str]) -> None:

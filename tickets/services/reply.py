@@ -10,7 +10,7 @@ from django.db.models import Q
 from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.events import Entry, record
-from tickets.lifecycle import FINAL_STATUSES, Status
+from tickets.lifecycle import FINAL_STATUSES, Status, within_window
 from tickets.locks import lock_ticket
 from tickets.models import Message, Ticket
 from tickets.parts import is_agent_reply, require_staff
@@ -84,8 +84,8 @@ def _takes_replies(ticket: Ticket, at: datetime) -> bool:
     """Whether a customer's reply still belongs here, rather than into a follow-up."""
     if ticket.status not in FINAL_STATUSES:
         return True
-    return ticket.status == Status.CLOSED and ticket.can_be_reopened_by_reply(
-        at, settings.REOPEN_WINDOW
+    return ticket.status == Status.CLOSED and within_window(
+        ticket.closed_at, at, settings.REOPEN_WINDOW
     )
 
 

@@ -162,3 +162,18 @@ def test_the_categories_cost_the_same_whatever_their_number(as_user, alice, team
     fill(18)
     assert queries() == before
     assert not Ticket.objects.exists()
+
+
+def test_a_ticket_that_went_out_of_sight_takes_its_notifications_along(
+    as_user, alice, bob, charlie, sam
+):
+    ticket = services.open_ticket(requester=alice, actor=alice, subject="Before", at=timezone.now())
+    services.add_participant(ticket=ticket, user=charlie, actor=sam, at=timezone.now())
+    services.post_message(ticket=ticket, author=bob, body="Hello", at=timezone.now())
+    client = as_user(charlie)
+    assert client.get("/api/notifications/").json()["results"]
+    services.remove_participant(ticket=ticket, user_id=charlie.pk, actor=sam, at=timezone.now())
+    services.update_ticket(
+        ticket=ticket, actor=sam, fields={"subject": "SECRET"}, at=timezone.now()
+    )
+    assert client.get("/api/notifications/").json()["results"] == []

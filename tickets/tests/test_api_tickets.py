@@ -544,3 +544,22 @@ def test_a_message_does_not_make_a_ticket_stale(as_user, alice, sam, bob, open_a
     read = as_user(sam).get(f"/api/tickets/{ticket.pk}/")
     as_user(alice).post(f"/api/tickets/{ticket.pk}/messages", {"body": "and another thing"})
     assert patched(as_user(sam), ticket, read["ETag"]).status_code == 200
+
+
+def test_a_tag_that_grows_in_lower_case_is_refused(as_user, alice):
+    answer = as_user(alice).post("/api/tickets/", {"subject": "x", "tags": ["\u0130" * 50]})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/tags"
+
+
+@pytest.mark.postgres
+def test_a_customers_list_is_read_by_index_however_many_tickets_there_are(alice, charlie):
+    at = timezone.now()
+    Ticket.objects.bulk_create(
+        Ticket(subject="x", requester=charlie, created_at=at) for _ in range(3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE tickets_ticket; ANALYZE tickets_participant")
+    plan = Ticket.objects.visible_to(alice).order_by("-public_updated_at", "-pk")[:26].explain()
+    assert "Seq Scan on tickets_ticket" not in plan
+    assert "tickets_of_requester" in plan

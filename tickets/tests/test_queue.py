@@ -1,6 +1,7 @@
 """The sweep that retries what nobody could take, and the check of the load counters."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -127,3 +128,38 @@ def test_a_category_gives_its_tickets_a_team_and_skills(alice, bob, team, vpn):
     assert ticket.team == team
     assert list(ticket.required_skills.all()) == [vpn]
     assert ticket.assignee is None
+
+
+def test_one_ticket_that_fails_does_not_hold_up_the_queue(alice, dana, monkeypatch, caplog):
+    bad, good = opened(alice, priority=Priority.CRITICAL), opened(alice)
+    real = services.assign_waiting
+
+    def failing(*, ticket, at):
+        if ticket.pk == bad.pk:
+            raise RuntimeError("broken")
+        return real(ticket=ticket, at=at)
+
+    monkeypatch.setattr(services, "assign_waiting", failing)
+    go(dana, Availability.AVAILABLE)
+    result = sweeps.assign_tickets()
+    assert (result.handled, result.failed) == (1, 1)
+    good.refresh_from_db()
+    assert good.assignee == dana
+    assert "assign_failed" in caplog.text
+
+
+def test_the_queue_is_not_even_read_while_nobody_has_room(alice, dana, django_assert_num_queries):
+    opened(alice)
+    with django_assert_num_queries(1):
+        assert sweeps.assign_tickets().skipped == 0
+
+
+def test_a_log_never_runs_backwards_though_a_clock_was_taken_before_the_lock(alice, bob):
+    ticket = opened(alice)
+    late, early = timezone.now() + timedelta(minutes=5), timezone.now()
+    services.post_message(ticket=ticket, author=bob, body="Later", at=late)
+    services.post_message(ticket=ticket, author=alice, body="Earlier", at=early)
+    times = list(TicketEvent.objects.filter(ticket=ticket).values_list("at", flat=True))
+    assert times == sorted(times)
+    ticket.refresh_from_db()
+    assert ticket.updated_at == ticket.public_updated_at == late

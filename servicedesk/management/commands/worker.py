@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="one round, then stop")
         parser.add_argument("--interval", type=float, default=5, help="seconds between rounds")
-        parser.add_argument("--batch", type=int, default=500, help="rows a transaction")
+        parser.add_argument("--batch", type=int, default=500, help="rows at a time")
         parser.add_argument("--json", action="store_true", help="with --once: print the results")
 
     def handle(self, *args: Any, **options: Any) -> None:
