@@ -19,6 +19,9 @@ def matching(
 ) -> TicketQuerySet:
     """The tickets that hold every word of `text` (or any one), the last perhaps only begun.
 
+    The words must stand together, in one ticket's text or in one message. "cafe" finds "café" on
+    SQLite and not on PostgreSQL, which folds no accents without an extension.
+
     Internal notes are searched only where `notes` says that the reader may see them.
     """
     words = WORD.findall(text[:MAX_QUERY].lower())

@@ -6,8 +6,11 @@ from .environment import env, private_file
 
 DEBUG = env.bool("DEBUG", default=True)
 ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+# The desk's own pages, and the ports that development servers of front ends like best.
 ALLOWED_ORIGINS = ALLOWED_ORIGINS or [
-    f"http://{host}:{env.int('PORT', default=8000)}" for host in ("localhost", "127.0.0.1")
+    f"http://{host}:{port}"
+    for host in ("localhost", "127.0.0.1")
+    for port in (env.int("PORT", default=8000), 3000, 5173)
 ]
 CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 LOGGING = {**LOGGING, "format": env.str("LOG_FORMAT", default="console")}
