@@ -43,7 +43,8 @@ _skipped: list[str] = []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # Only the real desk's log may be missing, since it is not ours to ship.
+    # Only the real desk's log may be missing, since it is not ours to ship; a sample of ours
+    # takes its place.
     if report.skipped and "real_log" not in report.keywords:
         _skipped.append(report.nodeid)
 

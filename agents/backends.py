@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
-from django.db.models import Q
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
@@ -28,11 +27,11 @@ def find_user(name: str) -> User | None:
     lowered = name.strip().lower()
     if not lowered:
         return None
-    return (
-        User.objects.alias(lower_name=Lower("username"), lower_email=Lower("email"))
-        .filter(Q(lower_email=lowered) if "@" in lowered else Q(lower_name=lowered))
-        .first()
-    )
+    if "@" in lowered:
+        # As the index of the addresses has it: without the condition no plan may use it.
+        users = User.objects.alias(lower_email=Lower("email")).exclude(email="")
+        return users.filter(lower_email=lowered).first()
+    return User.objects.alias(lower_name=Lower("username")).filter(lower_name=lowered).first()
 
 
 class RoleBackend(BaseBackend):

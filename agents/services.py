@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from django.contrib.auth.password_validation import validate_password
@@ -10,11 +11,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from agents import sessions
-from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
-from agents.signals import availability_changed
+from agents.models import AgentProfile, AgentSkill, Availability, Named, Role, Skill, Team, User
+from agents.saving import save_clean
+from agents.signals import availability_changed, left_service
 from servicedesk.errors import DomainError, FieldError, NotAllowed
 
-Named = TypeVar("Named", Team, Skill)
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 USER_FIELDS = frozenset({"username", "name", "email", "role", "is_active"})
 
 
@@ -24,36 +26,48 @@ class LastSupervisor(DomainError):
     title = "Somebody must be able to supervise the desk"
 
 
-@transaction.atomic
+class InUse(DomainError):
+    code = "in_use"
+    status = 409
+    title = "This is in use"
+
+
 def create_user(*, username: str, password: str | None = None, **fields: Any) -> User:
     """A user; agents and supervisors get an agent profile. Raises FieldError."""
     user = User(username=username, **fields)
+    # Hashing takes long on purpose; nobody is to wait for it.
     _set_password(user, password)
-    _clean(user)
-    user.save()
-    ensure_profile(user)
+    with transaction.atomic():
+        save_clean(user, exclude=["password"])
+        user.ensure_profile()
     return user
 
 
-@transaction.atomic
 def update_user(*, user: User, at: datetime, password: str | None = None, **fields: Any) -> User:
     """Change a user. A new password or role, or deactivation, signs them out everywhere."""
     unknown = set(fields) - USER_FIELDS
     if unknown:
         raise TypeError(f"not fields of a user: {unknown}")
+    if password is not None:
+        fields["password"] = _hashed(password, user, fields)
+    return _change_user(user, fields, at)
+
+
+@transaction.atomic
+def _change_user(user: User, fields: Mapping[str, Any], at: datetime) -> User:
     locked, others = _lock_with_supervisors(user)
     was, supervised = (locked.role, locked.is_active), locked.is_supervisor
+    worked = locked.is_desk_staff
     for name, value in fields.items():
         setattr(locked, name, value)
-    if password is not None:
-        _set_password(locked, password)
-    _clean(locked)
+    save_clean(locked, exclude=["password"], update_fields=list(fields))
     if supervised and not locked.is_supervisor and not others:
         raise LastSupervisor("This is the last active supervisor.")
-    locked.save()
-    ensure_profile(locked)
-    if password is not None or was != (locked.role, locked.is_active):
+    locked.ensure_profile()
+    if "password" in fields or was != (locked.role, locked.is_active):
         sessions.sign_out_everywhere(user=locked, at=at)
+    if worked and not locked.is_desk_staff:
+        transaction.on_commit(partial(left_service.send_robust, sender=User, user=locked, at=at))
     return locked
 
 
@@ -63,16 +77,11 @@ def _lock_with_supervisors(user: User) -> tuple[User, list[User]]:
     Two who demote each other would otherwise both see that the other one is left.
     """
     supervisors = Q(is_active=True) & (Q(role=Role.SUPERVISOR) | Q(is_superuser=True))
-    wanted = User.objects.select_for_update().filter(Q(pk=user.pk) | supervisors).order_by("pk")
-    rows = {row.pk: row for row in wanted}
+    locked = User.objects.select_for_update(no_key=True)
+    rows = {row.pk: row for row in locked.filter(Q(pk=user.pk) | supervisors).order_by("pk")}
     if user.pk not in rows:
         raise User.DoesNotExist
     return rows.pop(user.pk), list(rows.values())
-
-
-def ensure_profile(user: User) -> None:
-    if user.role != Role.CUSTOMER or user.is_superuser:
-        AgentProfile.objects.get_or_create(user=user)
 
 
 @transaction.atomic
@@ -90,11 +99,15 @@ def update_agent(
 
     `skills` maps skills to levels 1-5 and replaces what the agent had.
     """
-    locked = (
-        AgentProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=agent.pk)
-    )
+    agents = AgentProfile.objects.select_for_update(of=("self",), no_key=True)
+    locked = agents.select_related("user").get(pk=agent.pk)
     was = locked.availability
-    changes = {"capacity": capacity, "availability": availability}
+    changes = {
+        "capacity": capacity,
+        "availability": availability,
+        # Whoever is back keeps what they have.
+        "hands_back": False if availability == Availability.AVAILABLE else None,
+    }
     fields = [name for name, value in changes.items() if value is not None]
     for name in fields:
         setattr(locked, name, changes[name])
@@ -115,11 +128,14 @@ def set_availability(
     *, user: User, availability: Availability, at: datetime, reassign: bool = False
 ) -> AgentProfile:
     """What an agent decides for themselves; leaving, they may hand back what is not started."""
-    changed = AgentProfile.objects.filter(user=user).update(availability=availability)
-    if not changed:
+    changes: dict[str, Any] = {"availability": availability}
+    hands_back = reassign and availability != Availability.AVAILABLE
+    if hands_back or availability == Availability.AVAILABLE:
+        # Kept until it is done, so that no crash forgets it; whoever is back keeps what they have.
+        changes["hands_back"] = hands_back
+    if not AgentProfile.objects.filter(user=user).update(**changes):
         raise NotAllowed("Only agents have an availability.")
     agent = AgentProfile.objects.select_related("user").get(user=user)
-    hands_back = reassign and availability != Availability.AVAILABLE
     _announce_availability(agent, reassign=hands_back, at=at)
     return agent
 
@@ -151,23 +167,44 @@ def _set_password(user: User, password: str | None) -> None:
     user.set_password(password)
 
 
-def _clean(user: User) -> None:
-    """The model's own rules, unique constraints included, as FieldErrors."""
-    try:
-        user.full_clean(exclude=["password"])
-    except ValidationError as exc:
-        name, messages = next(iter(exc.message_dict.items()))
-        if name == "__all__":
-            name = "email" if "e-mail" in messages[0] else "username"
-        raise FieldError(name, messages[0]) from exc
+def _hashed(password: str, user: User, fields: Mapping[str, Any]) -> str:
+    """The password as it is stored. Raises FieldError where it is too weak for this user.
+
+    Takes long, so it is done before anything is locked.
+    """
+    draft = User.objects.get(pk=user.pk)
+    for name, value in fields.items():
+        setattr(draft, name, value)
+    _set_password(draft, password)
+    return draft.password
 
 
-def create_named(kind: type[Named], *, name: str) -> Named:
+# --- Teams, skills and whatever else has a name of its own ----------------------------
+
+
+@transaction.atomic
+def create_named(kind: type[AnyNamed], *, name: str) -> AnyNamed:
     """A new team or skill. Raises FieldError where the name is taken."""
     row = kind(name=name)
-    try:
-        row.full_clean()
-    except ValidationError as exc:
-        raise FieldError("name", exc.messages[0], "unique") from exc
-    row.save()
+    save_clean(row)
     return row
+
+
+@transaction.atomic
+def rename(row: AnyNamed, *, name: str) -> AnyNamed:
+    """Give a team or skill another name. Raises FieldError where that is taken."""
+    rows = type(row)._default_manager.select_for_update(no_key=True)
+    locked: AnyNamed = rows.get(pk=row.pk)
+    locked.name = name
+    save_clean(locked, update_fields=["name"])
+    return locked
+
+
+@transaction.atomic
+def delete_named(row: Named) -> None:
+    """Drop a team, skill or category that nothing refers to. Raises InUse."""
+    # With the key: whoever is about to refer to it waits, and then finds it gone.
+    locked = type(row)._default_manager.select_for_update().get(pk=row.pk)
+    if locked.is_used():
+        raise InUse(f"{locked} is in use.")
+    locked.delete()

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
@@ -101,11 +102,13 @@ def revoke(*, session_id: Any, at: datetime) -> None:
     Session.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=at)
 
 
+@transaction.atomic
 def sign_out_everywhere(*, user: User, at: datetime) -> None:
     """End all sessions of a user, cookie sessions included (they hash the stamp)."""
-    Session.objects.filter(user=user, revoked_at=None).update(revoked_at=at)
+    # The user before their sessions, in the order of every other change of both.
     user.security_stamp = new_security_stamp()
     User.objects.filter(pk=user.pk).update(security_stamp=user.security_stamp)
+    Session.objects.filter(user=user, revoked_at=None).update(revoked_at=at)
 
 
 def forget_old_sessions(*, batch: int = 1000) -> SweepResult:

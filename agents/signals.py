@@ -6,3 +6,7 @@ from django.dispatch import Signal
 # Provides: agent (AgentProfile), reassign (bool: they hand back what they have not started),
 # at (datetime).
 availability_changed = Signal()
+
+# Somebody works on tickets no longer: deactivated, or a customer from now on. After commit.
+# Provides: user (User), at (datetime).
+left_service = Signal()

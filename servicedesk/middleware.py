@@ -17,6 +17,7 @@ from servicedesk.api.errors import PROBLEM_JSON, problem_for_status
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 MACHINE_PATHS = ("/api/", "/health/")
+PAGES = "/admin/"
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +71,7 @@ def _user_id(request: HttpRequest) -> int | None:
 
 
 class ProblemMiddleware:
-    """Every refusal under /api/ and /health/ is a problem, also where no view was reached.
+    """Every refusal is a problem, also where no view was reached; but not on the admin's pages.
 
     Django answers an unknown path, a wrong Host or a failed CSRF check with a page of HTML
     (in development with a technical one). DRF's own answers are problems already.
@@ -81,7 +82,7 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if response.status_code < 400 or not request.path.startswith(MACHINE_PATHS):
+        if response.status_code < 400 or request.path.startswith(PAGES):
             return response
         # Pages of HTML and plain text (a traceback, in development) must not leave; a health
         # report is JSON and stays.

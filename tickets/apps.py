@@ -9,11 +9,13 @@ class TicketsConfig(AppConfig):
 
     def ready(self) -> None:
         from servicedesk import sweeps
-        from tickets import database, signals
+        from tickets import database, services, signals
         from tickets import sweeps as own
 
         signals.connect()
         post_migrate.connect(database.install, sender=self)
         sweeps.register("announce_events", own.announce_events)
+        # Before the queue, which then finds somebody for what was handed back.
+        sweeps.register("hand_back_stranded", services.hand_back_stranded)
         sweeps.register("assign_tickets", own.assign_tickets)
         sweeps.register("send_notifications", own.send_notifications)

@@ -163,7 +163,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         for source in OPEN_STATUSES
     ),
     *(
-        Transition(source, Status.CANCELLED, "Cancel", STAFF_AND_CUSTOMER, (JUSTIFIED,))
+        Transition(source, Status.CANCELLED, "Cancel ticket", STAFF_AND_CUSTOMER, (JUSTIFIED,))
         for source in OPEN_STATUSES
     ),
     Transition(Status.RESOLVED, Status.CLOSED, "Close", STAFF_AND_CUSTOMER),

@@ -1,6 +1,8 @@
 """Every lock of the app. Tickets before agents, each in the order of their ids.
 
-On SQLite, which has one writer at a time, the transaction itself (BEGIN IMMEDIATE) is the lock.
+Rows are locked FOR NO KEY UPDATE: the plain lock would also hold up every insert that only names
+the row (a message of the ticket, a session of the agent's user). On SQLite, which has one writer
+at a time, the transaction itself (BEGIN IMMEDIATE) is the lock, and Django leaves these out.
 """
 
 from collections.abc import Collection
@@ -24,8 +26,8 @@ def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
     """
     # Not the assignee: PostgreSQL joins what it read before it waited for the lock, and would
     # give a ticket that was handed over meanwhile nobody's object.
-    tickets = Ticket.objects.select_for_update(of=("self",)).select_related("requester")
-    ticket = tickets.filter(pk=pk).first()
+    tickets = Ticket.objects.select_for_update(of=("self",), no_key=True)
+    ticket = tickets.select_related("requester").filter(pk=pk).first()
     if ticket is None:
         raise Http404
     if expected is not None and ticket.version not in expected:
@@ -38,7 +40,8 @@ def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
 def lock_agents(ids: Collection[int | None]) -> None:
     """Lock agents whose load is about to change, so that two hand-overs cannot deadlock."""
     wanted = sorted(pk for pk in set(ids) if pk is not None)
-    list(AgentProfile.objects.select_for_update().filter(pk__in=wanted).order_by("pk").values("pk"))
+    agents = AgentProfile.objects.select_for_update(no_key=True).filter(pk__in=wanted)
+    list(agents.order_by("pk").values("pk"))
 
 
 def lock_imports() -> None:

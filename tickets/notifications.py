@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 
-from agents.models import Role, User
+from agents.models import Role, User, has_desk_role
 from tickets.lifecycle import ENDED_STATUSES, Status
 from tickets.models import Kind, Notification, Participant, Ticket, TicketEvent
 
@@ -23,7 +23,7 @@ def create_for(event: TicketEvent) -> None:
     if event.actor_id is not None:
         people = people.exclude(pk=event.actor_id)
     if event.public_seq is None:
-        people = people.exclude(role=Role.CUSTOMER, is_superuser=False)
+        people = people.filter(has_desk_role())
     Notification.objects.bulk_create(_rows(event, kind, people), ignore_conflicts=True)
 
 

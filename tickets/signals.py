@@ -7,8 +7,8 @@ service. Where one fails, the request has succeeded all the same and a sweep rep
 from datetime import datetime
 from typing import Any
 
-from agents.models import AgentProfile
-from agents.signals import availability_changed
+from agents.models import AgentProfile, User
+from agents.signals import availability_changed, left_service
 from tickets import notifications, services
 from tickets.events import ticket_event
 from tickets.models import Kind, TicketEvent
@@ -25,10 +25,15 @@ def notify_on_event(*, event: TicketEvent, **kwargs: Any) -> None:
 
 def hand_back_on_away(*, agent: AgentProfile, reassign: bool, at: datetime, **kwargs: Any) -> None:
     if reassign:
-        services.hand_back_unstarted(agent=agent, at=at)
+        services.hand_back(agent_id=agent.pk, at=at)
+
+
+def hand_back_on_leaving(*, user: User, at: datetime, **kwargs: Any) -> None:
+    services.hand_back(agent_id=user.pk, at=at)
 
 
 def connect() -> None:
     ticket_event.connect(assign_on_open, dispatch_uid="assign_on_open")
     ticket_event.connect(notify_on_event, dispatch_uid="notify_on_event")
     availability_changed.connect(hand_back_on_away, dispatch_uid="hand_back_on_away")
+    left_service.connect(hand_back_on_leaving, dispatch_uid="hand_back_on_leaving")

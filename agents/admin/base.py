@@ -1,15 +1,29 @@
 """What every page of the console has in common: bounded counts, and refusals as messages."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.dateformat import format as format_date
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
+from agents import services
+from agents.models import Named
 from servicedesk.errors import DomainError
+
+# The one style of the console, in its templates too; the footer says which zone that is.
+MOMENT = "j M Y, H:i"
+MOMENT_OF_THIS_YEAR = "j M, H:i"
+
+
+def moment(at: datetime | None, style: str = MOMENT) -> str | None:
+    """A time as the console writes it: `22 Nov 2026, 14:25`."""
+    return format_date(timezone.localtime(at), style) if at else None
 
 
 class BoundedPaginator(Paginator[Any]):
@@ -67,10 +81,22 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what the offered filters ask for.
+
+        Django obeys any lookup of the list's own fields: a regex of the password's hash, say.
+        """
+        for offered in self.list_filter:
+            if isinstance(offered, str) and lookup in (offered, f"{offered}__exact"):
+                return True
+            if lookup == getattr(offered, "parameter_name", None):
+                return True
+        return False
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if any("\x00" in value for value in request.GET.values()):
+        if any("\x00" in value for _, values in request.GET.lists() for value in values):
             # PostgreSQL has no such text, and Django's filters pass it on.
             return HttpResponseRedirect(request.path)
         title = capfirst(self.opts.verbose_name_plural)
@@ -103,5 +129,36 @@ class NamedAdmin(ConsoleAdmin):
         allowed = f"{self.opts.app_label}.delete_{self.opts.model_name}"
         if obj is None or not request.user.has_perm(allowed):
             return False
-        relations = [relation.get_accessor_name() for relation in self.opts.related_objects]
-        return not any(getattr(obj, str(name)).exists() for name in relations)
+        return not obj.is_used()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Create or change the row by the services that the API calls."""
+        data = form.cleaned_data
+        if change:
+            self.update(obj, data)
+            return
+        obj.pk = self.create(data).pk
+        obj._state.adding = False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing is left: the services save a row with all that belongs to it."""
+
+    def create(self, data: dict[str, Any]) -> Named:
+        row: Named = services.create_named(self.model, **data)
+        return row
+
+    def update(self, row: Named, data: dict[str, Any]) -> None:
+        services.rename(row, **data)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        services.delete_named(obj)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Somebody may come to use it between the page's look and the deletion."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as refused:
+            messages.error(request, refused.detail)
+            return HttpResponseRedirect(request.get_full_path())

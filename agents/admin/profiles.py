@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from agents import services
-from agents.admin.base import ConsoleAdmin
+from agents.admin.base import ConsoleAdmin, moment
 from agents.admin.filters import TeamFilter
 from agents.models import AgentProfile, AgentSkill
 
@@ -41,8 +41,8 @@ class AgentProfileAdmin(ConsoleAdmin):
     ordering = ("user__name", "pk")
     sortable_by = ()
     actions = None
-    fields = ("account", "availability", "capacity", "open_load", "teams", "last_assigned_at")
-    readonly_fields = ("account", "open_load", "last_assigned_at")
+    fields = ("account", "availability", "capacity", "open_load", "teams", "last_assigned")
+    readonly_fields = ("account", "open_load", "last_assigned")
     autocomplete_fields = ("teams",)
     inlines = (SkillInline,)
 
@@ -73,6 +73,10 @@ class AgentProfileAdmin(ConsoleAdmin):
     @admin.display(description="account")
     def account(self, agent: AgentProfile) -> str:
         return f"{agent.user} ({agent.user.username}, {agent.user.get_role_display().lower()})"
+
+    @admin.display(description="last assigned")
+    def last_assigned(self, agent: AgentProfile) -> str | None:
+        return moment(agent.last_assigned_at)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Nothing yet: what the page holds is one change, made by `save_related`."""

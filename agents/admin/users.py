@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from agents import services, sessions
-from agents.admin.base import ConsoleAdmin
+from agents.admin.base import ConsoleAdmin, moment
 from agents.models import Session, User
 
 
@@ -42,19 +42,27 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
     form = UserForm
-    list_display = ("display_name", "username", "email", "role", "is_active", "last_login")
+    list_display = ("display_name", "username", "email", "role", "is_active", "last_seen")
     list_display_links = ("display_name",)
     list_filter = ("role", "is_active")
     search_fields = ("username", "name", "email")
     search_help_text = "Name, username or e-mail"
     ordering = ("name", "pk")
-    sortable_by = ("display_name", "username", "last_login")
-    readonly_fields = ("agent_page", "live_sessions", "last_login", "date_joined")
+    sortable_by = ("display_name", "username", "last_seen")
+    readonly_fields = ("agent_page", "live_sessions", "last_seen", "joined")
     actions = ("sign_out_everywhere",)
 
     @admin.display(description="name", ordering="name")
     def display_name(self, user: User) -> str:
         return user.display_name
+
+    @admin.display(description="last sign-in", ordering="last_login")
+    def last_seen(self, user: User) -> str | None:
+        return moment(user.last_login)
+
+    @admin.display(description="joined")
+    def joined(self, user: User) -> str | None:
+        return moment(user.date_joined)
 
     @admin.display(description="as an agent")
     def agent_page(self, user: User) -> str:

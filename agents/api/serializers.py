@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
 from agents.roles import permissions_of
-from servicedesk.api.fields import Flag, Line, References, StrictSerializer, Text, Whole
+from servicedesk.api.fields import Bounded, Flag, Line, References, StrictSerializer, Text, Whole
 
 
 class NamedSerializer(serializers.Serializer[Any]):
@@ -93,7 +93,7 @@ class AgentChangesSerializer(StrictSerializer):
     availability = serializers.ChoiceField(choices=Availability.choices, required=False)
     is_active = Flag(required=False)
     teams = References(Team.objects.all(), required=False)
-    skills = serializers.ListField(child=SkillLevelSerializer(), required=False, max_length=200)
+    skills = Bounded(child=SkillLevelSerializer(), required=False, max_length=200)
 
     def validate_skills(self, given: list[dict[str, Any]]) -> dict[Skill, int]:
         """Names of existing skills to levels."""
@@ -108,7 +108,8 @@ def skills_by_name(names: list[str]) -> list[Skill]:
         return []
     found = {skill.name.lower(): skill for skill in Skill.objects.named(names)}
     if missing := [name for key, name in wanted.items() if key not in found]:
-        raise serializers.ValidationError(f"No such skill: {', '.join(missing)}.", "unknown_skill")
+        named = ", ".join(missing[:5]) + (", …" if missing[5:] else "")
+        raise serializers.ValidationError(f"No such skill: {named}.", "unknown_skill")
     return list(found.values())
 
 

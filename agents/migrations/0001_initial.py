@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='agent', serialize=False, to=settings.AUTH_USER_MODEL)),
                 ('capacity', models.PositiveIntegerField(default=10, help_text='How many tickets in work (new or open) the agent takes at once.', validators=[django.core.validators.MaxValueValidator(1000)])),
                 ('availability', models.CharField(choices=[('available', 'Available'), ('away', 'Away'), ('offline', 'Offline')], default='offline', max_length=10)),
+                ('hands_back', models.BooleanField(default=False, editable=False)),
                 ('open_load', models.PositiveIntegerField(default=0, editable=False)),
                 ('last_assigned_at', models.DateTimeField(blank=True, editable=False, null=True)),
             ],

@@ -3,7 +3,7 @@
 from agents.models.profile import AgentProfile, AgentSkill, Availability
 from agents.models.session import Session, SignInFailures
 from agents.models.team import Named, Skill, Team
-from agents.models.user import Role, User, new_security_stamp
+from agents.models.user import Role, User, has_desk_role, new_security_stamp
 
 __all__ = [
     "AgentProfile",
@@ -16,5 +16,6 @@ __all__ = [
     "Skill",
     "Team",
     "User",
+    "has_desk_role",
     "new_security_stamp",
 ]

@@ -3,7 +3,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models.team import Skill, Team
-from agents.models.user import Role, User
+from agents.models.user import User, has_desk_role
 
 
 class Availability(models.TextChoices):
@@ -18,10 +18,16 @@ class AgentQuerySet(models.QuerySet["AgentProfile"]):
     def in_service(self) -> "AgentQuerySet":
         """Those who still have a role for it, with what their representation reads."""
         return (
-            self.exclude(user__role=Role.CUSTOMER, user__is_superuser=False)
+            self.filter(has_desk_role("user__"))
             .select_related("user")
             .prefetch_related("teams", "skills__skill")
         )
+
+    def leaving(self) -> "AgentQuerySet":
+        """Those whose tickets somebody else should have: all of who works here no longer, what is
+        not started of who wishes so."""
+        gone = Q(user__is_active=False) | ~has_desk_role("user__")
+        return self.filter(gone | Q(hands_back=True)).select_related("user")
 
 
 class AgentProfile(models.Model):
@@ -39,6 +45,8 @@ class AgentProfile(models.Model):
     availability = models.CharField(
         max_length=10, choices=Availability, default=Availability.OFFLINE
     )
+    # They left and want what they have not started in other hands; until that is done.
+    hands_back = models.BooleanField(default=False, editable=False)
     # Tickets in work, kept by the claim's conditional UPDATE; `reconcile` reports any drift.
     open_load = models.PositiveIntegerField(default=0, editable=False)
     last_assigned_at = models.DateTimeField(null=True, blank=True, editable=False)

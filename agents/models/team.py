@@ -25,6 +25,11 @@ class Named(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def is_used(self) -> bool:
+        """Whether anything refers to it: a query for each kind of what may."""
+        relations = [relation.get_accessor_name() for relation in self._meta.related_objects]
+        return any(getattr(self, str(name)).exists() for name in relations)
+
 
 class Team(Named):
     """Agents who share a queue of tickets."""

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -19,15 +19,29 @@ class Role(models.TextChoices):
     SUPERVISOR = "supervisor"
 
 
+def has_desk_role(via: str = "") -> Q:
+    """Whose role is to work on tickets, active or not; superusers whatever their role.
+
+    `via` is the way to the user: `"user__"` for profiles.
+    """
+    return Q(**{f"{via}is_superuser": True}) | ~Q(**{f"{via}role": Role.CUSTOMER})
+
+
 class UserManager(BaseUserManager["User"]):
+    def desk_staff(self) -> models.QuerySet["User"]:
+        """Agents and supervisors who may sign in: those of `User.is_desk_staff`."""
+        return self.filter(has_desk_role(), is_active=True)
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)
 
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
-        """A user; without a password one who cannot sign in."""
+        """A user; without a password one who cannot sign in. Staff get their agent profile."""
         user = self.model(username=username, **fields)
         user.set_password(password)
-        user.save(using=self._db)
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
+            user.ensure_profile(using=self._db)
         return user
 
     def create_superuser(self, username: str, password: str, **fields: Any) -> "User":
@@ -95,14 +109,26 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_active and (self.is_superuser or self.role == Role.SUPERVISOR)
 
     @property
+    def has_desk_role(self) -> bool:
+        """Agents and supervisors, active or not."""
+        return self.is_superuser or self.role != Role.CUSTOMER
+
+    @property
     def is_desk_staff(self) -> bool:
         """Agents and supervisors: who sees internal notes and may enter the console."""
-        return self.is_active and (self.is_superuser or self.role != Role.CUSTOMER)
+        return self.is_active and self.has_desk_role
 
     @property
     def is_staff(self) -> bool:
         """The name under which Django's admin asks."""
         return self.is_desk_staff
+
+    def ensure_profile(self, using: str | None = None) -> None:
+        """What the assignment needs to know of them, if their role is to work on tickets."""
+        from agents.models.profile import AgentProfile
+
+        if self.has_desk_role:
+            AgentProfile.objects.using(using).get_or_create(user=self)
 
     def get_full_name(self) -> str:
         return self.display_name

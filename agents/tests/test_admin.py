@@ -7,7 +7,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents import sessions
+from agents import services, sessions
 from agents.admin.base import BoundedPaginator
 from agents.models import AgentSkill, Availability, Role, Session, Skill, Team, User
 from agents.services import create_user, update_agent
@@ -17,6 +17,7 @@ SIGN_IN = "/admin/login/"
 USERS = "/admin/agents/user/"
 AGENTS = "/admin/agents/agentprofile/"
 PASSWORD = "correct-horse-42"
+NEW_PASSWORD = "battery-staple-43"
 
 
 def queries_of(browser, address):
@@ -90,6 +91,110 @@ def test_a_customer_cannot_enter(db, alice, console):
         assert answer.url.startswith(SIGN_IN)
 
 
+def test_a_customer_is_told_for_whom_the_console_is(db):
+    create_user(username="carl", role=Role.CUSTOMER, password=PASSWORD)
+
+    right = sign_in(Client(), "carl", PASSWORD).content
+    wrong = sign_in(Client(), "carl", "wrong").content
+
+    assert b"This console is for agents and supervisors." in right
+    assert b"This console is for" not in wrong
+    assert b"case-sensitive" not in right + wrong
+
+
+def test_signing_in_leads_to_no_other_site(db):
+    create_user(username="eva", role=Role.AGENT, password=PASSWORD)
+    data = {"username": "eva", "password": PASSWORD, "next": "//evil.example"}
+
+    assert Client().post(SIGN_IN, data).url == "/admin/"
+
+
+# --- One's own password ---------------------------------------------------------------
+
+
+def change_password(browser, old, new=NEW_PASSWORD):
+    data = {"old_password": old, "new_password1": new, "new_password2": new}
+    return browser.post("/admin/password_change/", data)
+
+
+def test_a_changed_password_ends_every_session_but_the_own(db, console):
+    eva = create_user(username="eva", role=Role.AGENT, password=PASSWORD)
+    browser, elsewhere = console(eva), console(eva)
+    pair = sessions.start(user=eva, at=timezone.now())
+
+    assert change_password(browser, PASSWORD).url == "/admin/password_change/done/"
+
+    assert browser.get("/admin/").status_code == 200
+    assert elsewhere.get("/admin/").status_code == 302
+    with pytest.raises(DomainError):
+        sessions.verify(pair.access)
+    assert sign_in(Client(), "eva", NEW_PASSWORD).url == "/admin/"
+
+
+def test_guessing_the_old_password_is_counted_and_locked_as_signing_in_is(db, console):
+    eva = create_user(username="eva", role=Role.AGENT, password=PASSWORD)
+    browser = console(eva)
+
+    for _ in range(5):
+        assert b"The old password is wrong." in change_password(browser, "wrong").content
+
+    assert b"Too many failed attempts" in change_password(browser, PASSWORD).content
+    assert b"Too many failed attempts" in sign_in(Client(), "eva", PASSWORD).content
+    assert User.objects.get(pk=eva.pk).password == eva.password
+
+
+def test_a_weak_new_password_is_explained_and_not_taken(db, console):
+    eva = create_user(username="eva", role=Role.AGENT, password=PASSWORD)
+
+    answer = change_password(console(eva), PASSWORD, "12345")
+
+    assert b"too short" in answer.content
+    assert User.objects.get(pk=eva.pk).password == eva.password
+
+
+# --- The first page -------------------------------------------------------------------
+
+
+def test_tickets_come_first(bob, console):
+    page = console(bob).get("/admin/")
+
+    apps = [(app["app_label"], app["models"][0]["object_name"]) for app in page.context["app_list"]]
+    assert apps == [("tickets", "Ticket"), ("agents", "AgentProfile")]
+    nav = page.content.decode()
+    assert 0 < nav.index(">Tickets</a>") < nav.index(">Categories</a>")
+    assert "tickets/favicon.svg" in nav
+
+
+def test_agents_come_and_go_on_the_first_page(bob, console):
+    browser = console(bob)
+    assert '<option value="available" selected>' in browser.get("/admin/").content.decode()
+
+    said = browser.post("/admin/availability/", {"availability": "away"}, follow=True)
+
+    assert b"You are away now." in said.content
+    assert User.objects.get(pk=bob.pk).agent.availability == Availability.AWAY
+
+
+def test_nobody_comes_or_goes_by_a_link_a_wrong_word_or_unknown(bob, alice, console):
+    console(bob).get("/admin/availability/?availability=away")
+    console(bob).post("/admin/availability/", {"availability": "gone"})
+    for browser in (Client(), console(alice)):
+        answer = browser.post("/admin/availability/", {"availability": "away"})
+        assert answer.url.startswith(SIGN_IN)
+
+    assert User.objects.get(pk=bob.pk).agent.availability == Availability.AVAILABLE
+
+
+def test_a_refusal_is_a_page_of_the_console_with_a_way_back(bob, console):
+    refused = console(bob).get(USERS)
+
+    assert refused.status_code == 403
+    page = refused.content.decode()
+    assert "Your role may not do this" in page
+    assert '<a href="/admin/">Back to the console</a>' in page
+    assert 'class="desk-nav"' in page
+
+
 @pytest.mark.parametrize("address", ["", "agents/user/", "tickets/ticket/", "agents/team/"])
 def test_nobody_enters_unknown(db, address):
     assert Client().get(f"/admin/{address}").headers["Location"].startswith(SIGN_IN)
@@ -140,6 +245,17 @@ def test_a_supervisor_finds_and_filters_accounts(sam, alice, bob, console):
     agents = browser.get(USERS, {"role__exact": "agent"}).content
     assert b"bob@desk.example" in agents
     assert b"alice@desk.example" not in agents
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    ["password__regex=^pbkdf2", "password=x", "username__startswith=a", "role__regex=^a",
+     "security_stamp__gt=a", "agent__capacity=1"],
+)  # fmt: skip
+def test_the_accounts_are_looked_up_by_their_filters_alone(sam, alice, console, lookup):
+    assert console(sam).get(f"{USERS}?username=alice&{lookup}").status_code == 400
+    assert console(sam).get(f"{USERS}?{lookup}").status_code == 400
+    assert console(sam).get(f"{USERS}?role=agent&is_active__exact=1&_popup=1").status_code == 200
 
 
 def test_a_new_agent_gets_a_password_and_a_profile(sam, console):
@@ -306,6 +422,26 @@ def test_teams_and_skills_are_made_and_renamed(sam, console):
     assert b"This name is taken." in again.content
     assert Team.objects.get().name == "Networks"
     assert Skill.objects.get().name == "vpn"
+
+
+def test_the_console_writes_teams_and_skills_by_the_services(sam, team, vpn, console, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise services.InUse("The service was asked.")
+
+    browser = console(sam)
+    for name in ("create_named", "rename", "delete_named"):
+        monkeypatch.setattr(services, name, refuse)
+    for kind, row in (("team", team), ("skill", vpn)):
+        for page, data in [
+            ("add/", {"name": "New"}),
+            (f"{row.pk}/change/", {"name": "Other"}),
+            (f"{row.pk}/delete/", {"post": "yes"}),
+        ]:
+            answer = browser.post(f"/admin/agents/{kind}/{page}", data, follow=True)
+            assert "The service was asked." in answer.content.decode()
+
+    assert list(Team.objects.values_list("name", flat=True)) == ["Network"]
+    assert list(Skill.objects.values_list("name", flat=True)) == ["vpn"]
 
 
 def test_only_what_nothing_uses_can_be_deleted(sam, bob, team, vpn, console):

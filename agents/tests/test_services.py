@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents import services
-from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
+from agents import services, sessions
+from agents.models import AgentProfile, AgentSkill, Availability, Role, Session, Skill, Team, User
 from agents.services import LastSupervisor, create_user, set_availability, update_agent, update_user
-from agents.signals import availability_changed
+from agents.signals import availability_changed, left_service
 from servicedesk.errors import FieldError, NotAllowed
 
 NOW = timezone.now()
@@ -269,14 +273,206 @@ def test_a_customer_has_no_availability(alice, announced) -> None:
     assert announced == []
 
 
+def test_who_works_here_no_longer_is_announced_once(bob, sam, alice) -> None:
+    heard = []
+
+    def receiver(*, user, at, **kwargs):
+        assert not transaction.get_connection().in_atomic_block
+        heard.append((user.username, at))
+
+    left_service.connect(receiver)
+    try:
+        update_user(user=bob, at=NOW, name="Robert")
+        update_user(user=alice, at=NOW, is_active=False)
+        assert heard == [], "a customer never worked here"
+        update_agent(agent=bob.agent, at=NOW, is_active=False)
+        update_user(user=bob, at=NOW, role=Role.CUSTOMER)
+        create_user(username="sue", role=Role.SUPERVISOR)
+        update_user(user=sam, at=NOW, role=Role.AGENT)
+        update_user(user=sam, at=NOW, role=Role.CUSTOMER)
+    finally:
+        left_service.disconnect(receiver)
+
+    assert heard == [("bob", NOW), ("sam", NOW)]
+
+
+# --- Teams and skills -----------------------------------------------------------------
+
+
 @pytest.mark.parametrize("kind", [Team, Skill])
 def test_a_name_is_taken_whatever_its_case(kind, db) -> None:
     services.create_named(kind, name="VPN")
-    for name in ("VPN", "vpn", "", "a\nb"):
-        with pytest.raises(FieldError):
+    for name, code in [("VPN", "unique"), ("vpn", "unique"), ("", "blank"), ("x" * 101, None)]:
+        with pytest.raises(FieldError) as error:
             services.create_named(kind, name=name)
+        [told] = error.value.extra["errors"]
+        assert (told["pointer"], told["code"]) == ("/name", code or "max_length")
 
     assert kind.objects.count() == 1
+
+
+def test_a_name_can_be_changed_but_not_into_a_taken_one(team) -> None:
+    services.create_named(Team, name="Mail")
+
+    with pytest.raises(FieldError):
+        services.rename(team, name="MAIL")
+    services.rename(team, name="NETWORK")
+
+    assert sorted(Team.objects.values_list("name", flat=True)) == ["Mail", "NETWORK"]
+
+
+def test_what_is_in_use_is_not_deleted(bob, team, vpn) -> None:
+    update_agent(agent=bob.agent, at=NOW, teams=[team], skills={vpn: 2})
+
+    for row in (team, vpn):
+        with pytest.raises(services.InUse):
+            services.delete_named(row)
+    update_agent(agent=bob.agent, at=NOW, teams=[], skills={})
+    services.delete_named(team)
+    services.delete_named(vpn)
+
+    assert not Team.objects.exists()
+    assert not Skill.objects.exists()
+
+
+# --- Races and locks ------------------------------------------------------------------
+
+
+def let_in_after_the_look(monkeypatch, model, rival) -> None:
+    """Somebody else saves the same between the validation of a row and its save."""
+    look, rivals = model.full_clean, [rival]
+
+    def full_clean(row, *args, **kwargs):
+        look(row, *args, **kwargs)
+        if rivals:
+            rivals.pop().save(force_insert=True)
+
+    monkeypatch.setattr(model, "full_clean", full_clean)
+
+
+@pytest.mark.parametrize("kind", [Team, Skill])
+def test_whoever_loses_the_race_for_a_name_is_told_that_it_is_taken(kind, db, monkeypatch) -> None:
+    let_in_after_the_look(monkeypatch, kind, kind(name="vpn"))
+
+    with pytest.raises(FieldError) as error:
+        services.create_named(kind, name="VPN")
+
+    assert error.value.extra["errors"][0]["pointer"] == "/name"
+
+
+@pytest.mark.parametrize(
+    ("field", "rival"),
+    [
+        ("username", {"username": "ERIN"}),
+        ("email", {"username": "x", "email": "ERIN@desk.example"}),
+    ],
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_whoever_loses_the_race_for_an_account_is_told_which_field(
+    field, rival, is_new, alice, monkeypatch
+) -> None:
+    let_in_after_the_look(monkeypatch, User, User(**rival))
+    wanted = {"username": "erin", "email": "erin@desk.example"}
+
+    if is_new:
+        refused(lambda: create_user(**wanted), field)
+    else:
+        refused(lambda: update_user(user=alice, at=NOW, **wanted), field)
+
+
+def test_every_broken_rule_is_told_with_its_field(alice) -> None:
+    with pytest.raises(FieldError) as error:
+        create_user(username="a b", email="no address", name="x" * 151)
+
+    pointers = {broken["pointer"] for broken in error.value.extra["errors"]}
+    assert pointers == {"/username", "/email", "/name"}
+
+
+def test_passwords_are_checked_and_hashed_before_anything_is_locked(db, monkeypatch) -> None:
+    seen = []
+
+    def hashed(password, *args, **kwargs):
+        seen.append(transaction.get_connection().in_atomic_block)
+        return make_password(password, *args, **kwargs)
+
+    def validated(*args, **kwargs):
+        seen.append(transaction.get_connection().in_atomic_block)
+
+    monkeypatch.setattr("django.contrib.auth.base_user.make_password", hashed)
+    monkeypatch.setattr(services, "validate_password", validated)
+
+    user = create_user(username="erin", password="a fine phrase")
+    update_user(user=user, at=NOW, password="a fine new phrase")
+
+    assert seen == [False] * 4
+    assert User.objects.get(pk=user.pk).check_password("a fine new phrase")
+
+
+def test_a_new_password_must_not_resemble_the_name_that_comes_with_it(alice) -> None:
+    def change():
+        update_user(user=alice, at=NOW, username="margarethe", password="margarethe1")
+
+    refused(change, "password")
+
+
+def test_an_update_writes_the_named_fields_only(alice) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        update_user(user=alice, at=NOW, name="A.")
+
+    [update] = [query["sql"] for query in queries if query["sql"].startswith("UPDATE")]
+    assert '"name" =' in update
+    assert '"email" =' not in update
+    assert '"password" =' not in update
+
+
+def test_signing_out_everywhere_is_done_or_not(alice, monkeypatch) -> None:
+    sessions.start(user=alice, at=NOW)
+    stamp = User.objects.get(pk=alice.pk).security_stamp
+
+    def broken(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(type(Session.objects.all()), "update", broken)
+    with pytest.raises(RuntimeError):
+        sessions.sign_out_everywhere(user=alice, at=NOW)
+
+    assert User.objects.get(pk=alice.pk).security_stamp == stamp
+
+
+@pytest.mark.postgres
+def test_rows_are_locked_without_their_keys(bob, sam) -> None:
+    """The plain lock would hold up every insert that only names the row."""
+    with CaptureQueriesContext(connection) as queries:
+        update_agent(agent=bob.agent, at=NOW, capacity=3, is_active=True)
+
+    locks = [query["sql"] for query in queries if " FOR " in query["sql"]]
+    assert len(locks) == 2
+    assert all("FOR NO KEY UPDATE" in lock for lock in locks)
+
+
+# --- Accounts by the command line -----------------------------------------------------
+
+
+def test_who_is_made_by_the_command_line_can_be_given_tickets(db) -> None:
+    call_command("createsuperuser", interactive=False, username="root", email="root@desk.example")
+    User.objects.create_user("erin", role=Role.AGENT)
+    User.objects.create_user("carol")
+
+    assert set(AgentProfile.objects.values_list("user__username", flat=True)) == {"root", "erin"}
+
+
+@pytest.mark.parametrize("role", Role.values)
+@pytest.mark.parametrize("is_superuser", [True, False])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_who_works_on_tickets_is_answered_the_same_everywhere(
+    role, is_superuser, is_active, db
+) -> None:
+    user = create_user(username="x", role=role, is_superuser=is_superuser, is_active=is_active)
+    AgentProfile.objects.get_or_create(user=user)
+
+    assert User.objects.desk_staff().exists() is user.is_desk_staff
+    assert AgentProfile.objects.in_service().exists() is user.has_desk_role
+    assert AgentProfile.objects.leaving().exists() is not user.is_desk_staff
 
 
 # --- Over HTTP ------------------------------------------------------------------------

@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents import sign_in
+from agents.backends import find_user
 from agents.models import Role, Session, SignInFailures
 from agents.services import create_user, update_user
 from agents.sign_in import SignInLocked, WrongCredentials, check_credentials, forget_old_failures
@@ -325,3 +328,23 @@ def test_a_locked_account_is_told_when_to_come_back(carol) -> None:
         check_credentials(name="carol.k", password=PASSWORD, address=HERE, at=at)
 
     assert 14 * 60 < refused.value.extra["retry_after"] <= 15 * 60 + 5
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("carol.k", "username_is_unique"), ("carol@desk.example", "email_is_unique")],
+)
+def test_an_account_is_found_by_an_index(name, index, carol) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert find_user(name) == carol
+    [looked] = queries
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {looked['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    # As a condition of the index: read as a whole for its order, any index would do.
+    assert index in plan
+    assert "Seq Scan" not in plan

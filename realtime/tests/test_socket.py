@@ -15,11 +15,14 @@ from django.utils import timezone
 from agents import sessions
 from agents.services import update_user
 from realtime import protocol
+from realtime.consumers import DeskConsumer
 from servicedesk.asgi import application
 
 OURS = (b"origin", b"http://testserver")
 FOREIGN = (b"origin", b"https://evil.example")
 HOST = (b"host", b"testserver")
+# Seconds for what surely comes, also on a busy machine.
+PATIENCE = 15
 
 
 class Socket(WebsocketCommunicator):  # type: ignore[misc]
@@ -32,10 +35,10 @@ class Socket(WebsocketCommunicator):  # type: ignore[misc]
         await self.send_to(text_data=json.dumps(frame))
 
     async def hears(self):
-        return await self.receive_json_from(timeout=3)
+        return await self.receive_json_from(timeout=PATIENCE)
 
     async def is_closed_with(self, code):
-        output = await self.receive_output(timeout=3)
+        output = await self.receive_output(timeout=PATIENCE)
         return output["type"] == "websocket.close" and output.get("code") == code
 
     async def is_told_bye(self, code, reason):
@@ -48,13 +51,13 @@ class Socket(WebsocketCommunicator):  # type: ignore[misc]
 @asynccontextmanager
 async def opened(*headers, accepted=True, **kwargs):
     socket = Socket(*headers, **kwargs)
-    is_in, selected = await socket.connect(timeout=3)
+    is_in, selected = await socket.connect(timeout=PATIENCE)
     socket.selected = selected
     try:
         assert is_in is accepted
         yield socket
     finally:
-        await socket.disconnect(timeout=3)
+        await socket.disconnect(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -205,11 +208,28 @@ async def test_whoever_says_nothing_is_closed(db, monkeypatch):
 
 
 async def test_whoever_signed_in_may_be_silent(alice, token, monkeypatch):
-    monkeypatch.setattr(protocol, "SIGN_IN_SECONDS", 0.05)
+    """When the time for signing in is over is up to this test, not to the clock."""
+    is_over, was_looked_at = asyncio.Event(), asyncio.Event()
+    look = DeskConsumer._sign_in_is_over
+
+    def later(self, seconds, action):
+        async def run():
+            await is_over.wait()
+            await action()
+
+        self.tasks.append(asyncio.create_task(run()))
+
+    async def look_and_tell(self):
+        await look(self)
+        was_looked_at.set()
+
+    monkeypatch.setattr(DeskConsumer, "_later", later)
+    monkeypatch.setattr(DeskConsumer, "_sign_in_is_over", look_and_tell)
     async with opened() as socket:
         await socket.say(type="auth", data={"token": token})
         await greeted(socket, alice)
-        await asyncio.sleep(0.1)
+        is_over.set()
+        await asyncio.wait_for(was_looked_at.wait(), PATIENCE)
         await socket.say(type="ping", id="1")
         assert await socket.hears() == {"type": "pong", "re": "1"}
 
@@ -347,11 +367,17 @@ async def test_a_heartbeat_comes_by_itself(headers, monkeypatch):
 
 
 async def test_a_defect_in_a_frame_does_not_end_the_socket(headers, monkeypatch):
+    was_broken = asyncio.Event()
+
+    def broken(**kwargs):
+        was_broken.set()
+        raise RuntimeError("a defect")
+
     async with opened(headers) as socket:
         await socket.hears()
-        with monkeypatch.context() as broken:
-            broken.setattr(protocol, "Pong", None)
+        with monkeypatch.context() as defect:
+            defect.setattr(protocol, "Pong", broken)
             await socket.say(type="ping", id="1")
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(was_broken.wait(), PATIENCE)
         await socket.say(type="ping", id="2")
         assert (await socket.hears())["re"] == "2"

@@ -1,8 +1,10 @@
 """RFC 9457 problems: the one shape of every refusal the API gives."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -20,9 +22,12 @@ from rest_framework import exceptions
 from rest_framework.utils.serializer_helpers import ReturnDict
 
 from servicedesk.api.renderers import ORJSON_OPTIONS, encode
-from servicedesk.errors import DomainError
+from servicedesk.errors import DomainError, FieldError
 
 PROBLEM_JSON = "application/problem+json"
+# A refusal says back only a little of a body, however much in it is wrong.
+MAX_ERRORS = 100
+MAX_TEXT = 500
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +53,19 @@ OF_DJANGO = {
     BadRequest: 400,
     SuspiciousOperation: 400,
 }
+# What PostgreSQL refuses for the moment only (appendix A of its manual).
+PASSING = frozenset(
+    {
+        "40P01",  # deadlock
+        "40001",  # serialisation
+        "55P03",  # lock timeout
+        "57014",  # statement timeout
+        "57P01",  # the server is being shut down,
+        "57P02",  # has crashed,
+        "57P03",  # or is starting
+        "53300",  # too many connections
+    }
+)
 
 
 @dataclass
@@ -115,9 +133,9 @@ def problem_of(exc: Exception) -> Problem | None:
         case DomainError():
             return _of_domain_error(exc)
         case exceptions.ValidationError():
-            errors = _flatten(exc.detail, "")
+            errors = list(islice(_flatten(exc.detail, ""), MAX_ERRORS))
             return Problem(
-                400, "validation_failed", "The request is not valid", errors[0]["detail"], errors
+                400, "validation_failed", "The request is not valid", _summary(errors), errors
             )
         case exceptions.APIException():
             return _of_api_exception(exc)
@@ -138,7 +156,8 @@ def _of_domain_error(exc: DomainError) -> Problem:
     headers = {"WWW-Authenticate": 'Bearer realm="desk"'} if exc.status == 401 else {}
     if "retry_after" in extra:
         headers["Retry-After"] = str(extra.pop("retry_after"))
-    return Problem(exc.status, exc.code, exc.title, exc.detail, errors, extra, headers)
+    detail = _summary(errors) if isinstance(exc, FieldError) else exc.detail
+    return Problem(exc.status, exc.code, exc.title, detail, errors, extra, headers)
 
 
 def _of_api_exception(exc: exceptions.APIException) -> Problem:
@@ -167,24 +186,28 @@ def _text(detail: Any) -> str:
     return str(detail)
 
 
-def _flatten(detail: Any, pointer: str) -> list[dict[str, str]]:
+def _summary(errors: list[dict[str, str]]) -> str:
+    """One sentence for people who do not read `errors`: which field, and what is wrong with it."""
+    pointers = {error["pointer"] for error in errors}
+    if len(pointers) > 1:
+        return f"{len(pointers)} fields are not valid."
+    field, detail = errors[0]["pointer"].removeprefix("/"), errors[0]["detail"]
+    return f"{field}: {detail}" if field else detail
+
+
+def _flatten(detail: Any, pointer: str) -> Iterator[dict[str, str]]:
     """DRF's nested error details as a flat list with JSON pointers (RFC 6901)."""
     if isinstance(detail, dict | ReturnDict):
-        return [
-            error
-            for key, inner in detail.items()
-            for error in _flatten(
-                inner, pointer if key == "non_field_errors" else f"{pointer}/{_escape(str(key))}"
-            )
-        ]
-    if isinstance(detail, list):
+        for key, inner in detail.items():
+            below = "" if key == "non_field_errors" else f"/{_escape(str(key))}"
+            yield from _flatten(inner, pointer + below)
+    elif isinstance(detail, list):
         nested = any(isinstance(inner, dict | list) for inner in detail)
-        return [
-            error
-            for index, inner in enumerate(detail)
-            for error in _flatten(inner, f"{pointer}/{index}" if nested else pointer)
-        ]
-    return [{"pointer": pointer, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
+        for index, inner in enumerate(detail):
+            yield from _flatten(inner, f"{pointer}/{index}" if nested else pointer)
+    else:
+        code = getattr(detail, "code", "invalid")
+        yield {"pointer": pointer[:MAX_TEXT], "code": code, "detail": str(detail)[:MAX_TEXT]}
 
 
 def _escape(key: str) -> str:
@@ -192,6 +215,13 @@ def _escape(key: str) -> str:
 
 
 def _is_contention(exc: OperationalError) -> bool:
-    """SQLite's busy, PostgreSQL's lock and statement timeouts, an exhausted pool."""
+    """Whether another try may well succeed.
+
+    PostgreSQL says why by code. Where there is none, the words are SQLite's, the pool's (a
+    timeout) or those of a server that cannot be reached.
+    """
+    sqlstate = getattr(exc.__cause__, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate in PASSING
     text = str(exc).lower()
     return any(word in text for word in ("locked", "timeout", "pool", "connection"))

@@ -13,6 +13,7 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -26,6 +27,8 @@ HEADER = "Idempotency-Key"
 KEPT_HEADERS = ("ETag", "Location")
 # How long an answer may stay provisional before it is served as it is (its server died).
 FINISHING = timedelta(seconds=30)
+# How many answers are kept for one user at a time: each may be large, and lives for two days.
+MAX_KEYS = 1000
 
 
 class KeyReused(DomainError):
@@ -40,10 +43,21 @@ class StillRunning(DomainError):
     title = "The first request with this Idempotency-Key is still running"
 
 
+class TooManyKeys(DomainError):
+    code = "throttled"
+    status = 429
+    title = "Too many requests"
+
+
 def answer_once(
-    handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any
+    handler: Callable[..., Response],
+    check_replay: Callable[..., None],
+    request: Request,
+    *args: Any,
+    **kwargs: Any,
 ) -> Response:
-    """Run the handler of a POST once per (user, key)."""
+    """Run the handler of a POST once per (user, key). `check_replay` raises where an answer that
+    is there must not be given again."""
     key = _key(request)
     fingerprint = _fingerprint(request)
     user_id = request.user.pk
@@ -51,9 +65,11 @@ def answer_once(
     with transaction.atomic():
         _hold(user_id, key)
         if kept := _kept(user_id, key):
+            check_replay(request, **kwargs)
             return _replay(kept, fingerprint)
+        _refuse_hoarding(user_id)
         response = handler(request, *args, **kwargs)
-        if response.status_code >= 300:
+        if response.status_code >= 300 or not getattr(response, "is_kept", True):
             return response
         row = IdempotencyKey(user_id=user_id, key=key, fingerprint=fingerprint)
         row.is_final = not isinstance(response, Answer)
@@ -83,9 +99,13 @@ def _key(request: Request) -> str:
 
 
 def _fingerprint(request: Request) -> str:
+    """Keyed, since a body may hold a password. Of the role too: what an agent was answered is not
+    for the customer that they have become."""
     body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
-    line = f"{request.method} {request.path_info.rstrip('/')}\n".encode()
-    return hashlib.sha256(line + body).hexdigest()
+    user = request.user
+    role = [getattr(user, name, False) for name in ("is_supervisor", "is_desk_staff")]
+    line = f"{role} {request.method} {request.path_info.rstrip('/')}\n".encode()
+    return salted_hmac("idempotency", line + body, algorithm="sha256").hexdigest()
 
 
 def _hold(user_id: int, key: str) -> None:
@@ -110,6 +130,18 @@ def _kept(user_id: int, key: str) -> IdempotencyKey | None:
         row.delete()
         return None
     return row
+
+
+def _refuse_hoarding(user_id: int) -> None:
+    """Raise TooManyKeys until the oldest of too many has ended."""
+    now, life = timezone.now(), settings.IDEMPOTENCY_KEY_LIFETIME
+    live = IdempotencyKey.objects.filter(user_id=user_id, created_at__gte=now - life)
+    if live.count() >= MAX_KEYS:
+        oldest = live.order_by("created_at").values_list("created_at", flat=True)[0]
+        raise TooManyKeys(
+            f"At most {MAX_KEYS} keys are kept for you at a time.",
+            retry_after=int((oldest + life - now).total_seconds()) + 1,
+        )
 
 
 def _store(row: IdempotencyKey, response: Response) -> None:

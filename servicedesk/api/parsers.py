@@ -40,7 +40,9 @@ class StrictJSONParser(JSONParser):
                 parse_int=_integer,
                 parse_float=_number,
             )
-        except (ValueError, RecursionError) as exc:
+        except RecursionError as exc:
+            raise ParseError("The body is nested too deeply.") from exc
+        except ValueError as exc:
             raise ParseError(f"The body is not JSON: {exc}") from exc
         if not isinstance(data, dict):
             raise ParseError("The body must be a JSON object.")

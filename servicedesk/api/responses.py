@@ -11,10 +11,14 @@ class Answer(Response):
 
     Under an Idempotency-Key the effect commits only after the view has answered; what the
     receivers do then (assigning the new ticket) must still show in the answer.
+    One that is not `is_kept` is not remembered under the key.
     """
 
-    def __init__(self, build: Callable[[], Any], status: int = 200) -> None:
+    def __init__(
+        self, build: Callable[[], Any], status: int = 200, *, is_kept: bool = True
+    ) -> None:
         self.build = build
+        self.is_kept = is_kept
         data = build()
         super().__init__(data, status, headers=self.headers_of(data))
 

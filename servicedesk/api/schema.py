@@ -24,7 +24,41 @@ PROBLEM_STATUSES = {
 }
 # What any operation may answer; the others depend on what it takes.
 ALWAYS = {"400", "401", "403", "406", "500", "503"}
-WITH_BODY = {"404", "409", "413", "415"}
+WITH_BODY = {"404", "413", "415"}
+# The codes that a 409 may have, by method and end of the path. The contract's check holds every
+# answer of the tests against this.
+CONFLICTS = {
+    ("put", "/status"): ["transition_not_allowed", "transition_blocked"],
+    ("put", "/assign"): [
+        "agent_at_capacity",
+        "agent_unavailable",
+        "no_agent_available",
+        "ticket_ended",
+    ],
+    ("post", "/claim"): [
+        "agent_at_capacity",
+        "agent_unavailable",
+        "already_assigned",
+        "ticket_ended",
+    ],
+    ("post", "/escalate"): ["escalation_limit", "ticket_ended"],
+    ("post", "/messages"): ["idempotency_conflict"],
+    ("post", "/rating"): ["not_resolved"],
+    ("get", "/events"): ["resync_required"],
+    ("patch", "/api/users/{id}"): ["last_supervisor"],
+    ("patch", "/api/agents/{user}/"): ["last_supervisor"],
+}
+# The answers that are a ticket, and so carry its version.
+TICKETS = {"#/components/schemas/Detail", "#/components/schemas/Created"}
+RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+}
+ETAG = {
+    "ETag": {
+        "description": 'The ticket\'s version, for If-Match: `"7"`.',
+        "schema": {"type": "string"},
+    }
+}
 
 
 class DeskGenerator(SchemaGenerator):
@@ -102,27 +136,48 @@ def add_problem_answers(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]
         f"Problem{status}": {"description": description, "content": content}
         for status, description in PROBLEM_STATUSES.items()
     }
+    for status in ("429", "503"):
+        components["responses"][f"Problem{status}"]["headers"] = RETRY_AFTER
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             for status in sorted(_problems_of(path, method, operation)):
                 answer = {"$ref": f"#/components/responses/Problem{status}"}
+                if status == "409":
+                    answer["description"] = " ".join(_conflicts_of(path, method, operation))
                 operation["responses"].setdefault(status, answer)
+            for answer in operation["responses"].values():
+                shape = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                if shape.get("$ref") in TICKETS:
+                    answer["headers"] = ETAG
     return result
 
 
+def _conflicts_of(path: str, method: str, operation: dict[str, Any]) -> list[str]:
+    """Every code that a 409 of this operation may have."""
+    ends = {end: codes for (of, end), codes in CONFLICTS.items() if of == method}
+    found = [code for end, codes in ends.items() if path.endswith(end) for code in codes]
+    if "Idempotency-Key" in _headers_of(operation):
+        found.append("idempotency_in_progress")
+    return [f"`{code}`" for code in found]
+
+
+def _headers_of(operation: dict[str, Any]) -> set[str]:
+    return {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+
+
 def _problems_of(path: str, method: str, operation: dict[str, Any]) -> set[str]:
-    headers = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+    headers = _headers_of(operation)
     found = set(ALWAYS)
     if "{" in path:
         found.add("404")
     if method != "get":
         found |= WITH_BODY
-    if path.endswith("/events"):
-        found.add("409")  # resync_required
+    if _conflicts_of(path, method, operation):
+        found.add("409")
     if "If-Match" in headers:
         found.add("412")
     if "Idempotency-Key" in headers:
-        found.add("422")
+        found |= {"422", "429"}
     if path == "/api/auth/token":
         found.add("429")
     return found

@@ -32,6 +32,9 @@ class DeskAPIView(APIView):
     # Off where the answer holds secrets, which must not be stored.
     remembers_answers = True
 
+    def check_replay(self, request: Request, **kwargs: Any) -> None:
+        """Raises Http404 where what the path names is no longer the caller's to see."""
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         handler = getattr(self, "post", None)
@@ -42,7 +45,7 @@ class DeskAPIView(APIView):
             and self.remembers_answers
         ):
             # DRF looks up the handler right after this hook.
-            self.__dict__["post"] = partial(answer_once, handler)
+            self.__dict__["post"] = partial(answer_once, handler, self.check_replay)
 
 
 class DeskViewSet(DeskAPIView, GenericViewSet):  # type: ignore[type-arg]

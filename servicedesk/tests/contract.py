@@ -121,6 +121,9 @@ def check(response: Any, request: dict[str, Any], body: bytes = b"") -> None:
     answer = operation["responses"].get(str(response.status_code))
     if answer is None:
         raise BrokenContract(f"{where}: this status is not documented. {response.content[:500]!r}")
+    if response.status_code == 409 and response.json()["code"] not in answer["description"]:
+        raise BrokenContract(f"{where}: this code is not documented. {response.content[:500]!r}")
+    _check_headers(response, resolved(answer), where)
     _check_body(response, method, resolved(answer), where)
     if response.status_code < 300:
         _check_accepted(request, body, operation, where)
@@ -135,6 +138,16 @@ def _check_undocumented(response: Any, method: str, *, known: bool, where: str) 
         raise BrokenContract(f"{where}: this path or method is not in the OpenAPI document.")
     if method != "HEAD":
         _check_problem(response, where)
+
+
+def _check_headers(response: Any, answer: dict[str, Any], where: str) -> None:
+    """ETag and Retry-After are there where they are documented, and nowhere else."""
+    for name in ("ETag", "Retry-After"):
+        if (name in answer.get("headers", {})) != (name in response):
+            # While another request with the key runs, a 409 says when to come back, too.
+            if name == "Retry-After" and response.status_code == 409:
+                continue
+            raise BrokenContract(f"{where}: {name} is documented or sent, but not both.")
 
 
 def _check_body(response: Any, method: str, answer: dict[str, Any], where: str) -> None:

@@ -18,6 +18,7 @@ from agents import sessions
 from agents.services import update_user
 from conftest import DeskClient
 from servicedesk import logs
+from servicedesk.api.errors import problem_of
 from servicedesk.asgi import application
 from servicedesk.tests import contract
 from tickets import services
@@ -139,11 +140,57 @@ def test_a_busy_database_says_when_to_come_back(as_user, alice, monkeypatch):
     assert response["Retry-After"] == "1"
 
 
+class Refused(Exception):
+    """What the driver raises, as far as it counts."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("words", "sqlstate", "is_passing"),
+    [
+        ("deadlock detected", "40P01", True),
+        ("could not serialize access due to concurrent update", "40001", True),
+        ("annulation de la requ\u00eate \u00e0 cause du verrou", "55P03", True),
+        ("canceling statement due to user request", "57014", True),
+        ("too many clients already", "53300", True),
+        ('could not open file "pool": timeout of a locked connection', "58030", False),
+        ("couldn't get a connection after 10.00 sec", None, True),
+        ("database table is locked", None, True),
+        ("disk I/O error", None, False),
+    ],
+)
+def test_contention_is_told_by_its_code_where_there_is_one(words, sqlstate, is_passing) -> None:
+    refused = OperationalError(words)
+    refused.__cause__ = Refused(sqlstate) if sqlstate else None
+
+    problem = problem_of(refused)
+
+    assert (problem is not None and problem.status == 503) is is_passing
+
+
 @pytest.mark.parametrize("host", ["evil.example", "a b", "testserver:x", "", "[::1", "a,b"])
 def test_a_host_that_is_not_ours_is_a_problem(debug, as_user, alice, host):
     client = as_user(alice)
     for path in ("/api/tickets/", "/api/nothing", "/health/live"):
         assert_problem(client.get(path, HTTP_HOST=host), 400)
+
+
+def test_a_health_check_takes_no_other_method_and_asks_for_no_token(debug):
+    client = Client(enforce_csrf_checks=True)
+    for path in ("/health/live", "/health/ready"):
+        for method in (client.post, client.put, client.delete):
+            refused = method(path)
+            assert_problem(refused, 405, "method_not_allowed")
+            assert refused["Allow"] == "GET, HEAD"
+
+
+def test_an_unknown_path_is_a_problem_everywhere_but_in_the_admin(debug, anonymous):
+    for path in ("/nope", "/tickets/", "/api", "/favicon.ico"):
+        assert_problem(anonymous.get(path), 404, "not_found")
+    page = anonymous.get("/admin/login/nope/", follow=True)
+    assert page["Content-Type"].startswith("text/html")
 
 
 def test_the_pages_of_the_schema_refuse_with_problems_too(debug, anonymous):
@@ -214,6 +261,77 @@ def test_wrong_types_are_400_for_every_field(as_user, sam):
             assert response.status_code in (400, 404), (field, value)
             assert_problem(response, response.status_code)
     assert not Ticket.objects.exists()
+
+
+def test_deep_nesting_is_refused_in_our_own_words(as_user, alice):
+    body = assert_problem(post(as_user(alice), ODD["brackets"]), 400, "parse_error")
+    assert body["detail"] == "The body is nested too deeply."
+
+
+TOO_LONG = {
+    "/api/notifications/read": {"ids": [0] * 300_000},
+    "/api/tickets/": {"subject": "x", "tags": [""] * 200_000},
+    "/api/categories/": {"name": "x", "required_skills": ["qqq"] * 100_000},
+}
+
+
+@pytest.mark.parametrize("path", TOO_LONG)
+def test_a_list_that_is_too_long_is_not_looked_into(as_user, sam, path):
+    body = assert_problem(as_user(sam).post(path, TOO_LONG[path]), 400, "validation_failed")
+    assert [error["code"] for error in body["errors"]] == ["max_length"]
+
+
+def test_the_lists_of_an_agent_are_bounded_too(as_user, sam, bob):
+    for name, value in (("skills", {}), ("teams", 0)):
+        answer = as_user(sam).patch(f"/api/agents/{bob.pk}/", {name: [value] * 100_000})
+        assert [e["code"] for e in assert_problem(answer, 400)["errors"]] == ["max_length"]
+
+
+def test_a_refusal_is_short_however_much_is_wrong(as_user, sam, anonymous):
+    unknown = {f"member{number}": 1 for number in range(50_000)}
+    body = assert_problem(anonymous.post("/api/auth/token", unknown), 400, "validation_failed")
+    assert {error["code"] for error in body["errors"]} == {"unknown_field"}
+    assert len(body["errors"]) == 20
+
+    answer = as_user(sam).post("/api/notifications/read", {"ids": [0] * 1000})
+    assert len(assert_problem(answer, 400)["errors"]) == 100
+    for odd in (
+        {"n" * 500_000: 1},
+        {"priority": "p" * 500_000},
+        {"required_skills": ["s" * 99] * 9},
+    ):
+        answer = as_user(sam).post("/api/tickets/", {"subject": "x", **odd})
+        assert_problem(answer, 400)
+        assert len(answer.content) < 2000
+
+
+def test_many_unknown_skills_are_not_all_said_back(as_user, sam):
+    names = [f"{number:099}" for number in range(50)]
+    answer = as_user(sam).post("/api/tickets/", {"subject": "x", "required_skills": names})
+    assert assert_problem(answer, 400)["errors"][0]["code"] == "unknown_skill"
+    assert names[0] in answer.content.decode()
+    assert names[9] not in answer.content.decode()
+
+
+def test_the_detail_says_which_field(as_user, sam):
+    def detail(body):
+        return as_user(sam).post("/api/tickets/", body).json()["detail"]
+
+    assert detail({}) == "subject: This field is required."
+    assert detail({"subject": "", "priority": "x", "tags": [1]}) == "3 fields are not valid."
+
+
+@pytest.mark.parametrize("field", ["category", "team", "requester"])
+def test_an_unknown_id_in_a_body_is_a_404_of_its_field(as_user, sam, field):
+    answer = as_user(sam).post("/api/tickets/", {"subject": "x", field: 999_999})
+    body = assert_problem(answer, 404, "not_found")
+    assert [(e["pointer"], e["code"]) for e in body["errors"]] == [(f"/{field}", "not_found")]
+
+
+def test_an_unknown_id_in_a_list_is_a_404_of_its_field(as_user, sam, bob):
+    answer = as_user(sam).patch(f"/api/agents/{bob.pk}/", {"teams": [999_999]})
+    body = assert_problem(answer, 404, "not_found")
+    assert [e["pointer"] for e in body["errors"]] == ["/teams"]
 
 
 @pytest.mark.parametrize(

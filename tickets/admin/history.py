@@ -56,17 +56,20 @@ def _status(data: dict[str, Any]) -> str:
 
 
 def _priority(data: dict[str, Any]) -> str:
-    moved = f"priority: {_label(data['from'])} → {_label(data['to'])}"
-    return f"{moved}. {data['reason']}" if data.get("reason") else moved
+    return f"priority: {_label(data['from'])} → {_label(data['to'])}{_reason(data)}"
 
 
 def _escalated(data: dict[str, Any]) -> str:
-    raised = f"escalated it to level {data['level']}, priority {_label(data['to_priority'])}"
-    return f"{raised}. {data['reason']}" if data.get("reason") else raised
+    priority = _label(data["to_priority"])
+    return f"escalated it to level {data['level']}, priority: {priority}{_reason(data)}"
+
+
+def _reason(data: dict[str, Any]) -> str:
+    return f" ({data['reason']})" if data.get("reason") else ""
 
 
 def _label(priority: str) -> str:
-    return str(Priority.from_key(priority).label).lower()
+    return str(Priority.from_key(priority).label)
 
 
 def _message(data: dict[str, Any]) -> str:

@@ -55,6 +55,7 @@ def context_of(
     """The page's template context. `refused` is the form that was sent and not carried out."""
     ticket = Ticket.objects.with_people().prefetch_related("participants").get(pk=ticket.pk)
     said, earlier = _conversation(ticket, is_whole)
+    moves = _moves(ticket, caller, at)
     events, older_events = history_of(ticket, caller, None if is_whole else EVENTS_SHOWN)
     return {
         "ticket": ticket,
@@ -64,7 +65,8 @@ def context_of(
         "earlier": earlier,
         "events": events,
         "older_events": older_events,
-        "moves": _moves(ticket, caller, at),
+        "moves": moves,
+        "asks_for_words": any(move.asks and not move.refused for move in moves),
         "decision": _decision(ticket),
         "agents": _agents(ticket),
         "rating": Rating.objects.filter(ticket=ticket).first(),

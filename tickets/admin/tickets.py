@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 
-from agents.admin.base import ConsoleAdmin
+from agents.admin.base import MOMENT, MOMENT_OF_THIS_YEAR, ConsoleAdmin, moment
 from agents.admin.filters import TeamFilter
 from agents.models import User
 from servicedesk.errors import DomainError
@@ -37,7 +37,7 @@ class TicketAdmin(ConsoleAdmin):
         "assignee",
         "team",
         "requester",
-        "updated_at",
+        "updated",
     )
     list_display_links = ("number_column", "subject")
     list_filter = ("status", "priority", AssigneeFilter, TeamFilter, CategoryFilter)
@@ -46,7 +46,7 @@ class TicketAdmin(ConsoleAdmin):
     search_fields = ("subject",)
     search_help_text = "Words of the subject, the description or the conversation; or a number"
     ordering = ("-updated_at", "-id")
-    sortable_by = ("priority_label", "updated_at")
+    sortable_by = ("priority_label", "updated")
     actions = None
 
     @admin.display(description="number")
@@ -62,6 +62,11 @@ class TicketAdmin(ConsoleAdmin):
     def priority_label(self, ticket: Ticket) -> str:
         label = ticket.get_priority_display()
         return format_html('<span class="desk-priority is-{}">{}</span>', ticket.priority, label)
+
+    @admin.display(description="updated", ordering="updated_at")
+    def updated(self, ticket: Ticket) -> str | None:
+        is_recent = ticket.updated_at.year == timezone.now().year
+        return moment(ticket.updated_at, MOMENT_OF_THIS_YEAR if is_recent else MOMENT)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

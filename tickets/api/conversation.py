@@ -12,13 +12,19 @@ from rest_framework.response import Response
 from agents.api.callers import caller_of
 from agents.api.serializers import PersonSerializer
 from servicedesk.api.responses import Answer
-from servicedesk.api.views import DeskViewSet, read_body, rendered
-from servicedesk.errors import DomainError, FieldError
+from servicedesk.api.views import read_body, rendered
+from servicedesk.errors import DomainError
 from tickets import services
 from tickets.api import event_serializers, inputs
 from tickets.api import serializers as shapes
-from tickets.api.events import render_events
-from tickets.api.lookup import shown_ticket, staff_ticket, visible_ticket
+from tickets.api.events import page_of, render_events
+from tickets.api.lookup import (
+    TicketPartViewSet,
+    refuse_note_of_customer,
+    shown_ticket,
+    staff_ticket,
+    visible_ticket,
+)
 from tickets.api.parameters import whole_parameter
 from tickets.models import Message, Ticket, TicketEvent
 
@@ -32,7 +38,7 @@ class ResyncRequired(DomainError):
 
 
 @extend_schema(tags=["messages"])
-class MessageViewSet(DeskViewSet):
+class MessageViewSet(TicketPartViewSet):
     queryset = Message.objects.none()
     serializer_class = shapes.MessageSerializer
     ordering = "pk"
@@ -55,8 +61,7 @@ class MessageViewSet(DeskViewSet):
         """Reply, or note. The same `client_msg_id` again answers the same message with 200."""
         ticket, caller = visible_ticket(request, pk), caller_of(request)
         body = read_body(inputs.NewMessageSerializer, request)
-        if body["internal"] and not caller.is_desk_staff:
-            raise FieldError("internal", "Only agents write internal notes.")
+        refuse_note_of_customer(request, body)
         posted = services.post_message(
             ticket=ticket,
             author=caller,
@@ -72,11 +77,12 @@ class MessageViewSet(DeskViewSet):
                 return data
             return {**data, "ticket": shown_ticket(request, posted.follow_up.pk)}
 
-        return Answer(shown, 201 if posted.is_new else 200)
+        # A repetition is harmless without being remembered, and may be repeated without end.
+        return Answer(shown, 201 if posted.is_new else 200, is_kept=posted.is_new)
 
 
 @extend_schema(tags=["messages"])
-class EventViewSet(DeskViewSet):
+class EventViewSet(TicketPartViewSet):
     queryset = TicketEvent.objects.none()
     serializer_class = event_serializers.EventLogSerializer
     pagination_class = None
@@ -91,7 +97,10 @@ class EventViewSet(DeskViewSet):
         ],
     )
     def list(self, request: Request, pk: int) -> Response:
-        """The ticket's log after `seq` for the caller's audience, without a gap."""
+        """The ticket's log after `seq` for the caller's audience, without a gap.
+
+        A page may end before its limit where messages are long; the log ends at `head`.
+        """
         # The head is read before the events: what comes in between is shown, not promised.
         ticket, caller = visible_ticket(request, pk), caller_of(request)
         is_staff = caller.is_desk_staff
@@ -105,12 +114,12 @@ class EventViewSet(DeskViewSet):
         seq = "seq" if is_staff else "public_seq"
         log = TicketEvent.objects.filter(ticket=ticket, **{f"{seq}__gt": after})
         found = log.select_related("actor").order_by(seq)[:limit]
-        results = render_events(list(found), caller)
+        results = render_events(page_of(list(found)), caller)
         return Response({"epoch": ticket.epoch, "head": head, "results": results})
 
 
 @extend_schema(tags=["tickets"])
-class ParticipantViewSet(DeskViewSet):
+class ParticipantViewSet(TicketPartViewSet):
     queryset = Ticket.objects.none()
     serializer_class = PersonSerializer
 

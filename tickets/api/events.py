@@ -1,7 +1,10 @@
 """Events as clients read them, over HTTP now and over the socket later: the same members."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, takewhile
 from typing import Any
+
+from django.db.models.functions import Length
 
 from agents.api.serializers import PersonSerializer
 from agents.models import User
@@ -9,6 +12,20 @@ from tickets.api.serializers import MessageSerializer
 from tickets.models import Kind, Message, TicketEvent
 
 PEOPLE_IN = {Kind.ASSIGNED: ("from", "to"), Kind.PARTICIPANTS_CHANGED: ("added", "removed")}
+
+
+# So many characters of messages go on one page.
+PAGE_OF_TEXT = 1_000_000
+
+
+def page_of(events: Sequence[TicketEvent]) -> Sequence[TicketEvent]:
+    """The first of the events, at least one, whose messages are not too much for one page."""
+    ids = _message_ids(events)
+    lengths = dict(Message.objects.filter(pk__in=ids).values_list("pk", Length("body")))
+    named = (event.data.get("message") for event in events)
+    totals = accumulate(lengths.get(pk, 0) for pk in named)
+    fitting = sum(1 for _ in takewhile(lambda total: total <= PAGE_OF_TEXT, totals))
+    return events[: max(fitting, 1)]
 
 
 def render_events(events: Sequence[TicketEvent], caller: User) -> list[dict[str, Any]]:
@@ -60,8 +77,12 @@ def _named(value: Any, people: dict[int, User]) -> Any:
 
 
 def _messages(events: Iterable[TicketEvent]) -> dict[int, Message]:
-    ids = [event.data["message"] for event in events if event.kind == Kind.MESSAGE_CREATED]
+    ids = _message_ids(events)
     return Message.objects.select_related("author").in_bulk(ids) if ids else {}
+
+
+def _message_ids(events: Iterable[TicketEvent]) -> list[int]:
+    return [event.data["message"] for event in events if event.kind == Kind.MESSAGE_CREATED]
 
 
 def _people(events: Iterable[TicketEvent]) -> dict[int, User]:

@@ -7,7 +7,16 @@ from rest_framework import serializers
 
 from agents.api.serializers import skills_by_name
 from agents.models import Skill, Team, User
-from servicedesk.api.fields import Flag, Line, Reference, StrictSerializer, Text, Whole
+from servicedesk.api.fields import (
+    MAX_ID,
+    Bounded,
+    Flag,
+    Line,
+    Reference,
+    StrictSerializer,
+    Text,
+    Whole,
+)
 from tickets.api.serializers import PriorityField
 from tickets.lifecycle import Status
 from tickets.models import Category, Channel, Priority
@@ -18,7 +27,7 @@ MAX_DESCRIPTION = 50_000
 MAX_TAGS = 20
 
 
-class SkillNames(serializers.ListField):
+class SkillNames(Bounded):
     """Names of existing skills, as rows."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -28,7 +37,7 @@ class SkillNames(serializers.ListField):
         return skills_by_name(super().to_internal_value(data))
 
 
-class TagNames(serializers.ListField):
+class TagNames(Bounded):
     """Free labels."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -128,7 +137,7 @@ class IdsOrAll(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> Any:
         if data == "all":
             return data
-        ids = serializers.ListField(child=Whole(min_value=1, max_value=2**63 - 1), max_length=1000)
+        ids = Bounded(child=Whole(min_value=1, max_value=MAX_ID), max_length=1000)
         return ids.run_validation(data)
 
 

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from agents.api.callers import caller_of
 from servicedesk.api.preconditions import etag, expected_versions
 from servicedesk.api.responses import Answer
-from servicedesk.api.views import rendered
+from servicedesk.api.views import DeskViewSet, rendered
+from servicedesk.errors import FieldError
 from tickets.api import serializers as shapes
 from tickets.models import AssignmentDecision, Ticket
 from tickets.parts import require_staff
@@ -32,6 +33,20 @@ def staff_ticket(request: Request, pk: int) -> Ticket:
     ticket = visible_ticket(request, pk)
     require_staff(caller_of(request))
     return ticket
+
+
+class TicketPartViewSet(DeskViewSet):
+    """What lies under /api/tickets/<pk>/."""
+
+    def check_replay(self, request: Request, **kwargs: Any) -> None:
+        if "pk" in kwargs:
+            visible_ticket(request, kwargs["pk"])
+
+
+def refuse_note_of_customer(request: Request, body: dict[str, Any]) -> None:
+    """Raises FieldError."""
+    if body["internal"] and not caller_of(request).is_desk_staff:
+        raise FieldError("internal", "Only agents write internal notes.")
 
 
 def shown_ticket(request: Request, pk: int) -> Any:

@@ -8,13 +8,15 @@ from rest_framework.response import Response
 
 from agents.api.callers import caller_of
 from servicedesk.api.schema import IF_MATCH
-from servicedesk.api.views import DeskViewSet, read_body, rendered
+from servicedesk.api.views import read_body, rendered
 from tickets import lifecycle, services
 from tickets.api import inputs
 from tickets.api import serializers as shapes
 from tickets.api.lookup import (
+    TicketPartViewSet,
     change_by,
     decision_of,
+    refuse_note_of_customer,
     staff_ticket,
     ticket_answer,
     visible_ticket,
@@ -25,7 +27,7 @@ from tickets.parts import part_of, situation_of
 
 
 @extend_schema(tags=["work"])
-class WorkViewSet(DeskViewSet):
+class WorkViewSet(TicketPartViewSet):
     queryset = Ticket.objects.none()
     serializer_class = shapes.DetailSerializer
 
@@ -38,6 +40,7 @@ class WorkViewSet(DeskViewSet):
         """Move the ticket. 409 names what is allowed, or every condition that is not met."""
         ticket = visible_ticket(request, pk)
         body = read_body(inputs.StatusChangeSerializer, request)
+        refuse_note_of_customer(request, body)
         services.change_status(
             ticket=ticket,
             to=Status(body["status"]),

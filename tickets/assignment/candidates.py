@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from agents.models import AgentProfile, AgentSkill, Availability, Role
+from agents.models import AgentProfile, AgentSkill, Availability, has_desk_role
 from tickets.assignment.scoring import Candidate, Rules, Work, rested_since
 from tickets.models import Kind, Ticket, TicketEvent
 
@@ -29,9 +29,7 @@ def work_of(ticket: Ticket) -> Work:
 
 def everybody() -> QuerySet[AgentProfile]:
     """All who work on tickets, for people who ask why somebody is not chosen."""
-    return AgentProfile.objects.select_related("user").exclude(
-        user__role=Role.CUSTOMER, user__is_superuser=False
-    )
+    return AgentProfile.objects.select_related("user").filter(has_desk_role("user__"))
 
 
 def available() -> QuerySet[AgentProfile]:

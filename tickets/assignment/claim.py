@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import F
 from django.db.models.functions import Greatest
 
-from agents.models import AgentProfile, Availability, Role, User
+from agents.models import AgentProfile, Availability, User
 
 
 def claim_place(agent_id: int, *, weight: int, at: datetime) -> bool:
@@ -18,13 +18,12 @@ def claim_place(agent_id: int, *, weight: int, at: datetime) -> bool:
     The UPDATE must not join: Django would move every condition into a subquery, which
     PostgreSQL does not look at again after it has waited for the row.
     """
-    may_work = User.objects.filter(is_active=True).exclude(role=Role.CUSTOMER, is_superuser=False)
     return bool(
         AgentProfile.objects.filter(
             pk=agent_id,
             availability=Availability.AVAILABLE,
             open_load__lte=F("capacity") - weight,
-            user__in=may_work,
+            user__in=User.objects.desk_staff(),
         ).update(open_load=F("open_load") + weight, last_assigned_at=at)
     )
 

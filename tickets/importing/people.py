@@ -8,7 +8,7 @@ from hashlib import sha256
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Lower
 
-from agents.models import AgentProfile, Role, User
+from agents.models import AgentProfile, Role, User, has_desk_role
 from tickets.importing.mapping import line_of
 
 # A name of these alone is its own username, a space becoming a dot; any other gets a digest.
@@ -77,5 +77,5 @@ def _make_missing(wanted: dict[str, str], role: Role) -> int:
 def _fitting(usernames: Iterable[str], role: Role) -> list[tuple[str, int]]:
     users = User.objects.annotate(lowered=Lower("username")).filter(lowered__in=list(usernames))
     if role == Role.AGENT:
-        users = users.exclude(role=Role.CUSTOMER)
+        users = users.filter(has_desk_role())
     return list(users.values_list("lowered", "pk"))

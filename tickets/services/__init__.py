@@ -12,12 +12,12 @@ from tickets.services.assign import (
     assign_if_possible,
     assign_waiting,
     claim,
-    hand_back_unstarted,
     recommend,
 )
-from tickets.services.category import create_category
+from tickets.services.category import create_category, update_category
 from tickets.services.edit import change_priority, update_ticket
 from tickets.services.escalate import escalate
+from tickets.services.hand_back import hand_back, hand_back_stranded
 from tickets.services.move import change_status
 from tickets.services.open import open_ticket
 from tickets.services.rate import rate
@@ -38,12 +38,14 @@ __all__ = [
     "claim",
     "create_category",
     "escalate",
-    "hand_back_unstarted",
+    "hand_back",
+    "hand_back_stranded",
     "mark_read",
     "open_ticket",
     "post_message",
     "rate",
     "recommend",
     "remove_participant",
+    "update_category",
     "update_ticket",
 ]

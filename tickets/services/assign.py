@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from agents.models import AgentProfile, Role, User
+from agents.models import AgentProfile, User
 from servicedesk.errors import DomainError, FieldError, NotAllowed
 from tickets.assignment import scoring
 from tickets.assignment.candidates import (
@@ -83,22 +83,25 @@ def assign(
 ) -> Ticket:
     """Give a ticket to an agent, or (None) back to the queue.
 
-    Raises AgentUnavailable and AgentAtCapacity unless a supervisor forces it.
+    Raises AgentUnavailable and AgentAtCapacity unless a supervisor forces it; nobody forces
+    tickets on an inactive account, which would only hand them back.
     """
     require_staff(actor)
     if force and not actor.is_supervisor:
         raise NotAllowed("Only supervisors may force an assignment.")
-    if to is not None and (to.role == Role.CUSTOMER and not to.is_superuser):
+    if to is not None and not to.has_desk_role:
         raise FieldError("assignee", "Only agents and supervisors are assigned to tickets.")
     ticket = lock_ticket(ticket.pk, expected)
     _refuse_ended(ticket)
     if (to.pk if to else None) == ticket.assignee_id:
         return ticket
     if to is None:
-        return _back_to_queue(ticket, actor, at)
+        return back_to_queue(ticket, actor, at)
     lock_agents([ticket.assignee_id, to.pk])
     seen = _as_seen(ticket, to, at)
     if force:
+        if not to.is_active:
+            raise AgentUnavailable("The agent's account is inactive.")
         force_place(to.pk, weight=ticket.weight, at=at)
     else:
         _claim_or_explain(to, ticket, at)
@@ -186,27 +189,6 @@ def _take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
     return False
 
 
-def hand_back_unstarted(*, agent: AgentProfile, at: datetime) -> int:
-    """Put an agent's tickets that the customer has not heard of yet back into the queue."""
-    tickets = Ticket.objects.filter(
-        assignee=agent.pk, status__in=(Status.NEW, Status.OPEN), first_responded_at=None
-    )
-    handed_back = 0
-    for pk in tickets.order_by("pk").values_list("pk", flat=True):
-        handed_back += _hand_back(pk, agent.pk, at)
-    return handed_back
-
-
-@transaction.atomic
-def _hand_back(ticket_id: int, agent_id: int, at: datetime) -> bool:
-    ticket = lock_ticket(ticket_id)
-    if ticket.assignee_id != agent_id or ticket.first_responded_at or not ticket.weight:
-        return False
-    _back_to_queue(ticket, None, at)
-    transaction.on_commit(lambda: assign_if_possible(ticket=ticket, at=at))
-    return True
-
-
 def recommend(*, ticket: Ticket, at: datetime) -> list[dict[str, Any]]:
     """The agents, best first, each with parts, gates and a sentence; at most 200 of them."""
     work, ranked = _rank(ticket, at, everybody())
@@ -269,7 +251,8 @@ def _hand_over(
     return ticket
 
 
-def _back_to_queue(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
+def back_to_queue(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
+    """Take the ticket, locked, from its assignee; whoever looks for another does so later."""
     before = ticket.assignee_id
     reweigh(before, by=-ticket.weight)
     ticket.assignee = None

@@ -1,23 +1,30 @@
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from agents.models import Skill, Team
-from servicedesk.errors import FieldError
+from agents.saving import save_clean
 from tickets.models import Category
 
 
 @transaction.atomic
 def create_category(
-    *, name: str, team: Team | None = None, required_skills: Sequence[Skill] = ()
+    *, name: str, team: Team | None = None, required_skills: Iterable[Skill] = ()
 ) -> Category:
     """A new category. Raises FieldError where the name is taken."""
     category = Category(name=name, team=team)
-    try:
-        category.full_clean()
-    except ValidationError as exc:
-        raise FieldError("name", exc.messages[0], "unique") from exc
-    category.save()
+    save_clean(category)
     category.skills.set(required_skills)
     return category
+
+
+@transaction.atomic
+def update_category(
+    *, category: Category, name: str, team: Team | None, required_skills: Iterable[Skill]
+) -> Category:
+    """Change what such tickets get from now on. Raises FieldError where the name is taken."""
+    locked = Category.objects.select_for_update(no_key=True).get(pk=category.pk)
+    locked.name, locked.team = name, team
+    save_clean(locked, update_fields=["name", "team"])
+    locked.skills.set(required_skills)
+    return locked

@@ -145,6 +145,28 @@ def test_the_list_counts_no_further_than_its_bound(alice, sam, console, monkeypa
     assert "2+ tickets" in " ".join(answer.content.decode().split())
 
 
+@pytest.mark.parametrize(
+    "query", ["description__regex=^(a%2B)%2B$", "subject__regex=(", "team__name=x", "nothing=x"]
+)
+def test_the_list_obeys_no_lookup_but_its_filters(alice, bob, console, query):
+    opened(alice)
+
+    assert console(bob).get(f"{LIST}?{query}").status_code == 400
+
+
+def test_the_list_writes_times_short_and_says_their_zone_once(alice, sam, console):
+    now = timezone.now()
+    opened(alice)
+    old = opened(alice)
+    Ticket.objects.filter(pk=old.pk).update(updated_at=now.replace(year=2019, month=2, day=3))
+
+    page = console(sam).get(LIST).content.decode()
+
+    assert f'<td class="field-updated">3 Feb 2019, {now:%H:%M}</td>' in page
+    assert f'<td class="field-updated">{now.day} {now:%b, %H:}' in page
+    assert page.count("UTC") == 1
+
+
 def columns(browser):
     return {
         name: number for number, name in enumerate(browser.get(LIST).context["cl"].list_display)
@@ -160,7 +182,7 @@ def test_the_list_sorts_along_an_index_and_by_nothing_else(alice, sam, console):
         query = str(browser.get(LIST, {"o": value}).context["cl"].queryset.query)
         return query.rpartition("ORDER BY ")[2].replace('"tickets_ticket".', "").replace('"', "")
 
-    priority, updated = place["priority_label"], place["updated_at"]
+    priority, updated = place["priority_label"], place["updated"]
     assert order(priority) == "priority DESC, id DESC"
     assert order(-priority) == "priority ASC, id ASC"
     assert order(updated) == "updated_at ASC, id ASC"
@@ -307,8 +329,8 @@ def test_the_page_tells_the_history_and_why_it_was_assigned(alice, bob, dana, sa
         "opened the ticket",
         "assigned it to Bob by the score",
         "status: New → Open",
-        "priority: normal → urgent. The boss waits",
-        "escalated it to level 1, priority critical. Still broken",
+        "priority: Normal → Urgent (The boss waits)",
+        "escalated it to level 1, priority: Critical (Still broken)",
         "assigned it to Dana (before: Bob)",
         "changed subject, tags",
         "added Dana as participant",
@@ -383,7 +405,7 @@ def test_the_page_has_every_move_of_the_table_and_bars_the_others_with_reasons(
 ):
     ticket = opened(alice)
     assert set(buttons(console(bob), ticket)) == {
-        "Wait for the customer", "Wait for a third party", "Resolve", "Cancel",
+        "Wait for the customer", "Wait for a third party", "Resolve", "Cancel ticket",
     }  # fmt: skip
     act(console(bob), ticket, "move", to="cancelled", comment="A duplicate")
 
@@ -391,6 +413,18 @@ def test_the_page_has_every_move_of_the_table_and_bars_the_others_with_reasons(
     assert buttons(console(bob), ticket) == {"Reopen": "Your role may not make this move."}
     page = console(bob).get(page_of(ticket)).content.decode()
     assert 'disabled title="Your role may not make this move."' in page
+
+
+@pytest.mark.parametrize(("status", "is_open"), [(Status.OPEN, True), (Status.RESOLVED, False)])
+def test_the_box_for_words_is_open_where_a_move_asks_for_them(alice, bob, console, status, is_open):
+    ticket = opened(alice)
+    if status == Status.RESOLVED:
+        act(console(bob), ticket, "move", to=status, resolution="A new cable")
+
+    page = console(bob).get(page_of(ticket)).content.decode()
+
+    assert Ticket.objects.get(pk=ticket.pk).status == status
+    assert ("<details open>\n    <summary>With a comment or resolution" in page) == is_open
 
 
 def test_a_move_is_made_with_its_comment_and_resolution(alice, bob, console):
@@ -603,6 +637,17 @@ def test_the_pickers_of_the_edit_form_find_what_is_typed(bob, console):
     assert [row["text"] for row in found] == ["VPN and remote access"]
 
 
+def test_a_search_for_what_no_text_holds_finds_nothing(alice, bob, sam, console):
+    Category.objects.create(name="VPN")
+    query = {"app_label": "tickets", "model_name": "ticket", "field_name": "category"}
+
+    answer = console(bob).get("/admin/autocomplete/", {**query, "term": "v\x00"})
+
+    assert answer.json() == {"results": [], "pagination": {"more": False}}
+    for address in (LIST, "/admin/tickets/category/", "/admin/agents/agentprofile/"):
+        assert console(sam).get(f"{address}?q=%00&q=x").status_code == 302
+
+
 # --- Categories -----------------------------------------------------------------------
 
 
@@ -616,6 +661,23 @@ def test_categories_are_managed_by_supervisors_and_read_by_agents(bob, sam, team
     category = Category.objects.get()
     assert (category.team, list(category.skills.all())) == (team, [vpn])
     assert b"VPN" in console(bob).get(address).content
+
+
+def test_the_console_changes_categories_by_the_services(sam, team, vpn, console, monkeypatch):
+    category = Category.objects.create(name="VPN")
+    browser, address = console(sam), f"/admin/tickets/category/{category.pk}/change/"
+    changed, update = [], services.update_category
+
+    def heard(**change):
+        changed.append(change)
+        return update(**change)
+
+    monkeypatch.setattr(services, "update_category", heard)
+    browser.post(address, {"name": "Remote", "team": team.pk, "skills": [vpn.pk]})
+
+    category.refresh_from_db()
+    assert (category.name, category.team, list(category.skills.all())) == ("Remote", team, [vpn])
+    assert [set(change) for change in changed] == [{"category", "name", "team", "required_skills"}]
 
 
 def test_what_tickets_or_categories_use_cannot_be_deleted(alice, sam, team, vpn, console):

@@ -200,6 +200,24 @@ def test_a_reply_after_the_window_opens_a_follow_up(as_user, alice, sam, ticket,
     assert Ticket.objects.count() == 2
 
 
+def test_a_page_of_the_log_ends_before_its_messages_are_too_much(
+    as_user, alice, bob, ticket, monkeypatch
+):
+    texts = ["a" * 60, "b" * 60, "c" * 200, "d" * 10]
+    for text in texts:
+        services.post_message(ticket=ticket, author=alice, body=text, at=timezone.now())
+    monkeypatch.setattr("tickets.api.events.PAGE_OF_TEXT", 100)
+    client, pages, after, head = as_user(alice), [], 0, None
+    while after != head:
+        page = client.get(f"/api/tickets/{ticket.pk}/events?after={after}").json()
+        pages.append([event["seq"] for event in page["results"]])
+        after, head = pages[-1][-1], page["head"]
+
+    seqs = [seq for page in pages for seq in page]
+    assert seqs == list(range(1, head + 1)), "nothing is left out"
+    assert len(pages) >= 3
+
+
 # --- Charlie, and cost ----------------------------------------------------------------
 
 

@@ -23,7 +23,6 @@ def hurried():
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '20ms'")
     yield
-    connection.close()
     with connection.cursor() as cursor:
         cursor.execute("RESET statement_timeout")
 

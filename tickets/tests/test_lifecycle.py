@@ -1,5 +1,6 @@
 """The lifecycle against a table written down by hand from the contract, over its full product."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -7,8 +8,9 @@ from itertools import product
 import pytest
 
 from servicedesk.errors import NotAllowed
-from tickets import lifecycle
+from tickets import lifecycle, services
 from tickets.lifecycle import Part, Situation, Status, TransitionBlocked, TransitionNotAllowed
+from tickets.models import Ticket
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 WINDOW = timedelta(days=14)
@@ -203,6 +205,43 @@ def test_the_window_of_reopening_binds_the_customer_and_nobody_else(after, part,
 
     assert codes(now, Status.OPEN, part) == expected
     assert lifecycle.allowed_targets(now, part) == ([] if expected else [Status.OPEN])
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(microseconds=1)])
+def test_a_move_and_a_reply_see_the_same_end_of_the_window(alice, sam, settings, late) -> None:
+    settings.REOPEN_WINDOW = WINDOW
+    tickets = []
+    for _ in range(2):
+        ticket = services.open_ticket(requester=alice, subject="x", actor=alice, at=AT)
+        services.change_status(ticket=ticket, to=Status.CANCELLED, actor=sam, at=AT, comment="x")
+        Ticket.objects.filter(pk=ticket.pk).update(status=Status.CLOSED, closed_at=AT)
+        tickets.append(ticket)
+    by_move, by_reply = tickets
+    at = AT + WINDOW + late
+    with suppress(TransitionBlocked):
+        services.change_status(ticket=by_move, to=Status.OPEN, actor=alice, at=at)
+    services.post_message(ticket=by_reply, author=alice, body="x", at=at)
+    statuses = {Ticket.objects.get(pk=ticket.pk).status for ticket in tickets}
+    assert statuses == {Status.CLOSED if late else Status.OPEN}
+
+
+def test_the_window_is_decided_in_one_place(alice, sam, monkeypatch) -> None:
+    """Whoever changes it changes it for both doors."""
+    asked = []
+
+    def never(closed_at: datetime | None, at: datetime, window: timedelta) -> bool:
+        asked.append(closed_at)
+        return False
+
+    monkeypatch.setattr(lifecycle, "within_window", never)
+    monkeypatch.setattr("tickets.services.reply.within_window", never)
+    now = Situation(status=Status.CLOSED, closed_at=AT, at=AT, has_comment=True)
+    assert codes(now, Status.OPEN, Part.CUSTOMER) == ["reopen_window_over"]
+    ticket = services.open_ticket(requester=alice, subject="x", actor=alice, at=AT)
+    Ticket.objects.filter(pk=ticket.pk).update(status=Status.CLOSED, closed_at=AT)
+    posted = services.post_message(ticket=ticket, author=alice, body="x", at=AT)
+    assert posted.follow_up is not None
+    assert asked == [AT, AT]
 
 
 def test_every_reason_is_given_and_not_only_the_first() -> None:

@@ -78,15 +78,32 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         return list(pool.map(run, calls))
 
 
+def until_waited_for(count: int) -> None:
+    """Return once so many others wait for a lock, in the database of this test process."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(query)
+            if cursor.fetchone()[0] >= count:
+                return
+        time.sleep(0.01)
+    raise TimeoutError(f"{count} did not come to wait")
+
+
 class Meeting:
     """Where threads wait for each other, so that a race surely happens; nobody waits for long."""
 
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties)
+    def __init__(self, parties: int, seconds: float = 12) -> None:
+        self._barrier, self._seconds = threading.Barrier(parties), seconds
 
     def wait(self) -> None:
         with suppress(threading.BrokenBarrierError):
-            self._barrier.wait(3)
+            self._barrier.wait(self._seconds)
 
 
 def everywhere(monkeypatch, name: str, replacement: Any) -> None:
@@ -251,10 +268,10 @@ def test_a_ticket_that_was_waited_for_names_its_new_assignee(waiting) -> None:
         with transaction.atomic():
             services.claim(ticket=waiting, agent=erin, at=timezone.now())
             is_locked.set()
-            time.sleep(0.3)
+            until_waited_for(2)
 
     def wait_for(*joined: str) -> User | None:
-        is_locked.wait(5)
+        is_locked.wait(20)
         with transaction.atomic():
             if not joined:
                 return lock_ticket(waiting.pk).assignee
@@ -472,7 +489,8 @@ def test_handing_over_in_both_directions_does_not_deadlock(alice, sam, protected
     give(first, one)
     give(second, two)
     if not protected:
-        claim_place, meeting = assigning.claim_place, Meeting(2)
+        # In the second round there may be nobody left to meet.
+        claim_place, meeting = assigning.claim_place, Meeting(2, seconds=5)
 
         def claim_and_wait(*args: Any, **kwargs: Any) -> bool:
             claimed: bool = claim_place(*args, **kwargs)
@@ -621,15 +639,27 @@ def test_of_thirty_guesses_at_once_five_are_checked(carol, protected, monkeypatc
 
 @both_ways
 def test_twelve_who_sign_in_rightly_at_once_all_succeed(carol, protected, monkeypatch) -> None:
+    was_refused = threading.Event()
+
     def slowly(**credentials: Any) -> Any:
-        time.sleep(0.1)
+        # Without patience: as long as it takes until somebody found no place.
+        if protected:
+            time.sleep(0.1)
+        else:
+            was_refused.wait(20)
         return authenticate(**credentials)
 
-    monkeypatch.setattr(sign_in, "authenticate", slowly)
-    if not protected:
-        monkeypatch.setattr(sign_in, "PATIENCE", 0)  # no waiting for those before
+    def sign_in_and_tell() -> Any:
+        answer = sign_in_as_carol(PASSWORD)
+        if answer.status_code == 429:
+            was_refused.set()
+        return answer
 
-    answers = at_once(*[lambda: sign_in_as_carol(PASSWORD) for _ in range(12)])
+    monkeypatch.setattr(sign_in, "authenticate", slowly)
+    # Seconds to wait for those before; many more than they need, or none.
+    monkeypatch.setattr(sign_in, "PATIENCE", 30 if protected else 0)
+
+    answers = at_once(*[sign_in_and_tell] * 12)
 
     assert (statuses(answers) == {200: 12}) is protected
     if protected:
