@@ -345,6 +345,5 @@ def test_an_account_is_found_by_an_index(name, index, carol) -> None:
         cursor.execute(f"EXPLAIN {looked['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
-    # As a condition of the index: read as a whole for its order, any index would do.
     assert index in plan
     assert "Seq Scan" not in plan

@@ -412,7 +412,7 @@ def test_the_fingerprint_cannot_be_made_without_the_secret_key(settings):
     def fingerprint(secret):
         settings.SECRET_KEY = secret
         request = Request(APIRequestFactory().post("/api/users/"))
-        request._full_data = {"password": "tiger"}
+        request._full_data = {"password": "tiger"}  # type: ignore[attr-defined]
         return idempotency._fingerprint(request)
 
     assert fingerprint("one") == fingerprint("one") != fingerprint("two")

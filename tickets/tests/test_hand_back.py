@@ -1,6 +1,8 @@
 """Whose tickets go back into the queue, and that no crash forgets one."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import AgentProfile, Availability, Role, User
@@ -168,3 +170,13 @@ def test_the_worker_hands_back_before_it_looks_at_the_queue(bob, held, at, deaf)
     results = sweeps.run_round(batch=10)
 
     assert results["hand_back_stranded"].handled == 2
+
+
+@pytest.mark.postgres
+def test_tickets_and_agents_are_locked_without_their_keys(bob, dana, sam, held, at) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        services.assign(ticket=held[0], to=dana, actor=sam, at=at, force=True)
+
+    locks = [query["sql"] for query in queries if " FOR " in query["sql"]]
+    assert len(locks) == 2
+    assert all("FOR NO KEY UPDATE" in lock for lock in locks)
