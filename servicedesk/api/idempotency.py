@@ -27,8 +27,6 @@ HEADER = "Idempotency-Key"
 KEPT_HEADERS = ("ETag", "Location")
 # How long an answer may stay provisional before it is served as it is (its server died).
 FINISHING = timedelta(seconds=30)
-# How many answers are kept for one user at a time: each may be large, and lives for two days.
-MAX_KEYS = 1000
 
 
 class KeyReused(DomainError):
@@ -41,12 +39,6 @@ class StillRunning(DomainError):
     code = "idempotency_in_progress"
     status = 409
     title = "The first request with this Idempotency-Key is still running"
-
-
-class TooManyKeys(DomainError):
-    code = "throttled"
-    status = 429
-    title = "Too many requests"
 
 
 def answer_once(
@@ -67,7 +59,6 @@ def answer_once(
         if kept := _kept(user_id, key):
             check_replay(request, **kwargs)
             return _replay(kept, fingerprint)
-        _refuse_hoarding(user_id)
         response = handler(request, *args, **kwargs)
         if response.status_code >= 300 or not getattr(response, "is_kept", True):
             return response
@@ -130,18 +121,6 @@ def _kept(user_id: int, key: str) -> IdempotencyKey | None:
         row.delete()
         return None
     return row
-
-
-def _refuse_hoarding(user_id: int) -> None:
-    """Raise TooManyKeys until the oldest of too many has ended."""
-    now, life = timezone.now(), settings.IDEMPOTENCY_KEY_LIFETIME
-    live = IdempotencyKey.objects.filter(user_id=user_id, created_at__gte=now - life)
-    if live.count() >= MAX_KEYS:
-        oldest = live.order_by("created_at").values_list("created_at", flat=True)[0]
-        raise TooManyKeys(
-            f"At most {MAX_KEYS} keys are kept for you at a time.",
-            retry_after=int((oldest + life - now).total_seconds()) + 1,
-        )
 
 
 def _store(row: IdempotencyKey, response: Response) -> None:

@@ -177,7 +177,7 @@ def _problems_of(path: str, method: str, operation: dict[str, Any]) -> set[str]:
     if "If-Match" in headers:
         found.add("412")
     if "Idempotency-Key" in headers:
-        found |= {"422", "429"}
+        found.add("422")
     if path == "/api/auth/token":
         found.add("429")
     return found

@@ -392,22 +392,6 @@ def test_a_demoted_agent_is_not_answered_as_an_agent(alice, bob, post, as_user):
     assert alice.email not in again.content.decode()
 
 
-def test_nobody_hoards_keys(alice, charlie, post, as_user, monkeypatch):
-    monkeypatch.setattr(idempotency, "MAX_KEYS", 2)
-    for key in ("a", "b"):
-        assert post({"subject": key}, key=key).status_code == 201
-
-    refused = post({"subject": "c"}, key="c")
-
-    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
-    assert 47 * 3600 < int(refused["Retry-After"]) <= 48 * 3600
-    assert Ticket.objects.count() == 2
-    assert is_replay(post({"subject": "a"}, key="a"))
-    assert post({"subject": "d"}, key="c", by=as_user(charlie)).status_code == 201
-    IdempotencyKey.objects.filter(key="a").update(created_at=timezone.now() - timedelta(hours=49))
-    assert post({"subject": "c"}, key="c").status_code == 201
-
-
 def test_the_fingerprint_cannot_be_made_without_the_secret_key(settings):
     def fingerprint(secret):
         settings.SECRET_KEY = secret
