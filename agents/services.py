@@ -43,18 +43,31 @@ def create_user(*, username: str, password: str | None = None, **fields: Any) ->
     return user
 
 
-def update_user(*, user: User, at: datetime, password: str | None = None, **fields: Any) -> User:
-    """Change a user. A new password or role, or deactivation, signs them out everywhere."""
+def update_user(
+    *,
+    user: User,
+    at: datetime,
+    actor: User | None = None,
+    password: str | None = None,
+    **fields: Any,
+) -> User:
+    """Change a user. A new password or role, or deactivation, signs them out everywhere.
+
+    `actor` is who asked for it, where somebody did: nobody locks themselves out, and only
+    superusers change superusers. Raises NotAllowed, FieldError and LastSupervisor.
+    """
     unknown = set(fields) - USER_FIELDS
     if unknown:
         raise TypeError(f"not fields of a user: {unknown}")
+    if actor is not None and user.is_superuser and not actor.is_superuser:
+        raise NotAllowed("Only superusers change superusers.")
     if password is not None:
         fields["password"] = _hashed(password, user, fields)
-    return _change_user(user, fields, at)
+    return _change_user(user, fields, at, actor)
 
 
 @transaction.atomic
-def _change_user(user: User, fields: Mapping[str, Any], at: datetime) -> User:
+def _change_user(user: User, fields: Mapping[str, Any], at: datetime, actor: User | None) -> User:
     locked, others = _lock_with_supervisors(user)
     was, supervised = (locked.role, locked.is_active), locked.is_supervisor
     worked = locked.is_desk_staff
@@ -63,6 +76,8 @@ def _change_user(user: User, fields: Mapping[str, Any], at: datetime) -> User:
     save_clean(locked, exclude=["password"], update_fields=list(fields))
     if supervised and not locked.is_supervisor and not others:
         raise LastSupervisor("This is the last active supervisor.")
+    if actor is not None and actor.pk == locked.pk and was != (locked.role, locked.is_active):
+        raise NotAllowed("Nobody deactivates themselves or changes their own role.")
     locked.ensure_profile()
     if "password" in fields or was != (locked.role, locked.is_active):
         sessions.sign_out_everywhere(user=locked, at=at)
@@ -89,6 +104,7 @@ def update_agent(
     *,
     agent: AgentProfile,
     at: datetime,
+    actor: User | None = None,
     capacity: int | None = None,
     availability: str | None = None,
     is_active: bool | None = None,
@@ -97,7 +113,8 @@ def update_agent(
 ) -> AgentProfile:
     """Change what the assignment knows of an agent; what is None stays.
 
-    `skills` maps skills to levels 1-5 and replaces what the agent had.
+    `skills` maps skills to levels 1-5 and replaces what the agent had. `is_active` is a change of
+    the user, by the rules of `update_user`.
     """
     agents = AgentProfile.objects.select_for_update(of=("self",), no_key=True)
     locked = agents.select_related("user").get(pk=agent.pk)
@@ -117,7 +134,7 @@ def update_agent(
     if skills is not None:
         _replace_skills(locked, skills)
     if is_active is not None:
-        locked.user = update_user(user=locked.user, at=at, is_active=is_active)
+        locked.user = update_user(user=locked.user, at=at, actor=actor, is_active=is_active)
     if locked.availability != was:
         _announce_availability(locked, reassign=False, at=at)
     return locked

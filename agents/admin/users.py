@@ -1,6 +1,6 @@
 """Accounts in the console. Every change goes through `agents.services`."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -80,7 +80,10 @@ class UserAdmin(ConsoleAdmin):
         data = dict(form.cleaned_data)
         password = data.pop("new_password") or None
         if change:
-            services.update_user(user=obj, at=timezone.now(), password=password, **data)
+            caller = cast(User, request.user)
+            services.update_user(
+                user=obj, at=timezone.now(), actor=caller, password=password, **data
+            )
             return
         obj.pk = services.create_user(password=password, **data).pk
         obj._state.adding = False

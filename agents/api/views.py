@@ -118,7 +118,7 @@ class UserViewSet(DeskViewSet):
         """Change a user. A new password or role, or deactivation, signs them out everywhere."""
         user = get_object_or_404(User, pk=pk)
         body = read_body(shapes.UserChangesSerializer, request)
-        services.update_user(user=user, at=timezone.now(), **body)
+        services.update_user(user=user, at=timezone.now(), actor=caller_of(request), **body)
         return Response(rendered(shapes.UserSerializer, PEOPLE.get(pk=pk)))
 
 
@@ -147,7 +147,7 @@ class AgentViewSet(DeskViewSet):
         if not user.is_supervisor and not is_own_availability:
             raise NotAllowed("Only supervisors change agents; you may change your availability.")
         body = read_body(shapes.AgentChangesSerializer, request)
-        services.update_agent(agent=agent, at=timezone.now(), **body)
+        services.update_agent(agent=agent, at=timezone.now(), actor=user, **body)
         return Response(self._shown(pk))
 
     @extend_schema(request=shapes.AvailabilitySerializer, responses=shapes.AgentSerializer)

@@ -352,3 +352,28 @@ def test_lists_of_people_cost_the_same_whatever_their_length(as_user, sam, team,
     fill(15)
     assert [queries_of(client, url) for url in urls] == before
     assert not Ticket.objects.exists()
+
+
+def test_a_supervisor_does_not_take_over_a_superuser(as_user, sam):
+    admin = User.objects.create_superuser("admin", "a long pass phrase", email="a@desk.example")
+    for changes in (
+        {"password": "another pass phrase"},
+        {"role": "customer"},
+        {"is_active": False},
+    ):
+        response = as_user(sam).patch(f"/api/users/{admin.pk}", changes)
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+    response = as_user(sam).patch(f"/api/agents/{admin.pk}/", {"is_active": False})
+    assert response.status_code == 403
+    fresh = User.objects.get(pk=admin.pk)
+    assert fresh.check_password("a long pass phrase")
+    assert (fresh.role, fresh.is_active) == (Role.SUPERVISOR, True)
+    assert as_user(admin).patch(f"/api/users/{admin.pk}", {"name": "Root"}).status_code == 200
+
+
+def test_nobody_locks_themselves_out(as_user, sam):
+    create_user(username="second", email="second@desk.example", role=Role.SUPERVISOR)
+    for change in ({"role": "agent"}, {"is_active": False}):
+        response = as_user(sam).patch(f"/api/users/{sam.pk}", change)
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+    assert as_user(sam).get("/api/auth/me").json()["role"] == "supervisor"

@@ -1,6 +1,7 @@
 """Changes of people, teams and skills: what they do and what they refuse."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -104,7 +105,8 @@ def test_a_password_that_resembles_its_user_is_refused(password, db) -> None:
 def test_what_is_no_field_of_a_user_is_a_mistake_of_ours(alice) -> None:
     for name in ("is_superuser", "security_stamp", "id", "last_login"):
         with pytest.raises(TypeError):
-            update_user(user=alice, at=NOW, **{name: "x"})
+            fields: dict[str, Any] = {name: "x"}
+            update_user(user=alice, at=NOW, **fields)
 
 
 def test_an_update_reads_the_row_anew(alice) -> None:
@@ -372,7 +374,7 @@ def test_whoever_loses_the_race_for_an_account_is_told_which_field(
     field, rival, is_new, alice, monkeypatch
 ) -> None:
     let_in_after_the_look(monkeypatch, User, User(**rival))
-    wanted = {"username": "erin", "email": "erin@desk.example"}
+    wanted: dict[str, Any] = {"username": "erin", "email": "erin@desk.example"}
 
     if is_new:
         refused(lambda: create_user(**wanted), field)

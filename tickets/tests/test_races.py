@@ -444,8 +444,8 @@ def test_agents_who_turn_out_to_be_full_do_not_stay_locked(alice, protected, mon
     first, second = waiting_tickets(alice, 2)
     rank, meeting = assigning._rank, Meeting(2)
 
-    def rank_in_opposite_orders(ticket: Ticket, at: Any) -> Any:
-        work, ranked = rank(ticket, at)
+    def rank_in_opposite_orders(ticket: Ticket, at: Any, among: Any) -> Any:
+        work, ranked = rank(ticket, at, among)
         return work, sorted(ranked, key=lambda s: s.candidate.id, reverse=ticket.pk == second.pk)
 
     def full(*args: Any, **kwargs: Any) -> bool:
