@@ -104,8 +104,8 @@ def test_a_password_that_resembles_its_user_is_refused(password, db) -> None:
 
 def test_what_is_no_field_of_a_user_is_a_mistake_of_ours(alice) -> None:
     for name in ("is_superuser", "security_stamp", "id", "last_login"):
+        fields: dict[str, Any] = {name: "x"}
         with pytest.raises(TypeError):
-            fields: dict[str, Any] = {name: "x"}
             update_user(user=alice, at=NOW, **fields)
 
 
