@@ -73,8 +73,9 @@ class OwnPasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> Any:
         # The view keeps the session of whom it finds here: the one with the new stamp.
+        password = self.cleaned_data["new_password1"]
         self.user = services.update_user(
-            user=self.user, at=timezone.now(), password=self.cleaned_data["new_password1"]
+            user=self.user, at=timezone.now(), actor=self.user, password=password
         )
         return self.user
 
@@ -88,9 +89,7 @@ class OwnPasswordView(PasswordChangeView):
 
 class AvailabilityForm(forms.Form):
     availability = forms.ChoiceField(choices=Availability.choices)
-    reassign = forms.BooleanField(
-        required=False, label="Leaving: hand back what the customer has not heard of yet"
-    )
+    reassign = forms.BooleanField(required=False, label="Leaving: hand back unanswered tickets")
 
 
 class DeskAdminSite(admin.AdminSite):
