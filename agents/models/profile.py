@@ -50,6 +50,10 @@ class AgentProfile(models.Model):
     # Tickets in work, kept by the claim's conditional UPDATE; `reconcile` reports any drift.
     open_load = models.PositiveIntegerField(default=0, editable=False)
     last_assigned_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # How many tickets out of the queue they got since when: whoever comes online first must not
+    # be flooded with all that has waited.
+    queue_burst_at = models.DateTimeField(null=True, blank=True, editable=False)
+    queue_burst = models.PositiveIntegerField(default=0, editable=False)
 
     objects = AgentQuerySet.as_manager()
 

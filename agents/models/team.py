@@ -34,6 +34,15 @@ class Named(models.Model):
 class Team(Named):
     """Agents who share a queue of tickets."""
 
+    lead = models.ForeignKey(
+        "agents.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="led_teams",
+        help_text="Who gets the team's tickets when they are escalated.",
+    )
+
 
 class SkillQuerySet(models.QuerySet["Skill"]):
     def named(self, names: Iterable[str]) -> "SkillQuerySet":

@@ -1,3 +1,4 @@
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from agents.models import Named, Skill, Team
@@ -20,6 +21,13 @@ class Category(Named):
         blank=True,
         related_name="categories",
         help_text="What a ticket of this category needs, unless the ticket names skills.",
+    )
+
+    handling_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(60 * 24 * 366)],
+        help_text="How long an agent works on such a ticket; blank: the desk's average.",
     )
 
     class Meta(Named.Meta):

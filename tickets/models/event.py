@@ -17,6 +17,9 @@ class Kind(models.TextChoices):
     MESSAGE_CREATED = "message.created"
     PARTICIPANTS_CHANGED = "participants.changed"
     RATED = "ticket.rated"
+    MERGED = "ticket.merged"
+    SLA_WARNED = "sla.warned"
+    SLA_BREACHED = "sla.breached"
 
 
 class TicketEvent(models.Model):

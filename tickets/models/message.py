@@ -25,6 +25,10 @@ class Message(models.Model):
     public_seq = models.PositiveIntegerField(null=True, editable=False)
     # The name that the author's client gave it, so that sending twice is saying once.
     client_msg_id = models.CharField(max_length=64, null=True, blank=True)
+    # The ticket in which it was written, where that was merged into this one.
+    merged_from = models.ForeignKey(
+        Ticket, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
 
     class Meta:
         ordering = ["id"]

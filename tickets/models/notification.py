@@ -20,6 +20,8 @@ class Notification(models.Model):
         RESOLVED = "resolved"
         REOPENED = "reopened"
         ESCALATED = "escalated"
+        SLA_WARNED = "sla_warned"
+        SLA_BREACHED = "sla_breached"
 
     class Mail(models.TextChoices):
         NONE = "none"  # no address to send to

@@ -1,9 +1,11 @@
 import secrets
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from agents.models import Skill, Team, User
@@ -47,6 +49,20 @@ class Channel(models.TextChoices):
     EMAIL = "email"
     PHONE = "phone"
     CHAT = "chat"
+
+
+class SlaStanding(models.TextChoices):
+    """How a ticket's clocks stand; `running` becomes at risk and breached as time passes."""
+
+    NONE = "none"
+    RUNNING = "running"
+    PAUSED = "paused"
+    MET = "met"
+    BREACHED = "breached"
+
+
+# Orders tickets without a due time behind all others.
+NO_DUE_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def new_epoch() -> str:
@@ -146,6 +162,10 @@ class Ticket(models.Model):
     follow_up_of = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="follow_ups"
     )
+    # The ticket that this one was merged into, which goes on in its place.
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged_tickets"
+    )
 
     created_at = models.DateTimeField(default=timezone.now)
     # The last change that staff can see, and the last that the customer can see: a note must
@@ -155,6 +175,32 @@ class Ticket(models.Model):
     first_responded_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+
+    # Since when nobody has it, and since when the customer waits for the next answer; null where
+    # somebody does, and where they do not.
+    queued_at = models.DateTimeField(null=True, blank=True, editable=False)
+    waiting_since = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # What tickets.sla.clocks makes of the ticket's clocks, so that lists need not read them:
+    # the policy, how they stand as long as no time passes, the next due time of those that run
+    # and the first instant at which one is at risk.
+    sla_policy = models.ForeignKey(
+        "SlaPolicy",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="tickets",
+        db_index=False,
+    )
+    sla_standing = models.CharField(
+        max_length=10, choices=SlaStanding, default=SlaStanding.NONE, editable=False
+    )
+    sla_due_at = models.DateTimeField(null=True, editable=False)
+    sla_warn_at = models.DateTimeField(null=True, editable=False)
+    # The next instant at which time alone changes something: a warning, a breach, an escalation.
+    next_sla_at = models.DateTimeField(null=True, editable=False)
+    # With which calendars, policies and rules all of that was worked out.
+    sla_revision = models.BigIntegerField(default=0, editable=False)
 
     # How often the ticket's own fields changed: what ETag and If-Match compare.
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -220,6 +266,34 @@ class Ticket(models.Model):
                 fields=["-priority", "created_at", "id"],
                 name="tickets_waiting_for_an_agent",
                 condition=Q(assignee__isnull=True, status__in=WORKED_STATUSES),
+            ),
+            # escalate_tickets: one range scan, whatever is not due.
+            models.Index(
+                fields=["next_sla_at"],
+                name="tickets_to_be_looked_at",
+                condition=Q(next_sla_at__isnull=False),
+            ),
+            # The filter sla=at_risk, and the figures of it.
+            models.Index(
+                fields=["sla_warn_at"],
+                name="tickets_running_out_of_time",
+                condition=Q(sla_standing=SlaStanding.RUNNING),
+            ),
+            # The lists ordered by due time.
+            models.Index(
+                Coalesce("sla_due_at", models.Value(NO_DUE_TIME)), "id", name="tickets_by_due_time"
+            ),
+            # recompute_clocks: what was worked out before the last change of a calendar or policy.
+            models.Index(
+                fields=["sla_revision"],
+                name="tickets_by_sla_revision",
+                condition=Q(status__in=OPEN_STATUSES),
+            ),
+            # close_resolved_tickets: what was resolved long enough ago.
+            models.Index(
+                fields=["resolved_at"],
+                name="tickets_resolved",
+                condition=Q(status=Status.RESOLVED),
             ),
             # announce_events: what a receiver has not been told of.
             models.Index(
