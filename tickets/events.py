@@ -22,6 +22,7 @@ from django.dispatch import Signal
 
 from agents.models import User
 from tickets.models import Kind, Ticket, TicketEvent
+from tickets.sla.keeping import keep_time
 
 LOG_FIELDS = ("last_seq", "updated_at")
 PUBLIC_LOG_FIELDS = ("last_public_seq", "public_updated_at")
@@ -54,15 +55,26 @@ def record(
     actor: User | None,
     at: datetime,
     changed: Iterable[str] = (),
+    warns: bool = False,
 ) -> list[TicketEvent]:
     """Save the ticket's `changed` fields (all, if it is new) and append the entries to its log.
 
-    One UPDATE (or INSERT) and one INSERT, whatever the number of entries. Time never runs
-    backwards in a log: who waited for the lock took their clock before they got it.
+    The clocks of service levels follow, and what they notice is appended too; without entries
+    that is all that happens. One UPDATE (or INSERT) and one INSERT, whatever the number of
+    entries. Time never runs backwards in a log: who waited for the lock took their clock before
+    they got it.
     """
     is_new = ticket._state.adding
     at = at if is_new else max(at, ticket.updated_at)
+    moves = [(entry.data["to"], at) for entry in entries if entry.kind is Kind.STATUS_CHANGED]
+    kept = keep_time(ticket, at, moves=moves, warns=warns)
     events = [_numbered(ticket, entry, actor, at) for entry in entries]
+    events += [_numbered(ticket, Entry(kind, data), None, at) for kind, data in kept.news]
+    if not events:
+        if kept.fields:
+            ticket.save(update_fields=kept.fields)
+        kept.save()
+        return []
     is_public = any(event.public_seq is not None for event in events)
     ticket.updated_at = at
     if is_public:
@@ -74,7 +86,9 @@ def record(
         if fields:
             ticket.version += 1
             fields.add("version")
-        ticket.save(update_fields={*fields, *LOG_FIELDS, *(PUBLIC_LOG_FIELDS if is_public else ())})
+        log_fields = (*LOG_FIELDS, *(PUBLIC_LOG_FIELDS if is_public else ()))
+        ticket.save(update_fields={*fields, *kept.fields, *log_fields})
+    kept.save()
     for event in events:
         event.ticket = ticket
     TicketEvent.objects.bulk_create(events)

@@ -214,8 +214,12 @@ SPECTACULAR_SETTINGS = {
 ASSIGNMENT_WEIGHTS = {"skill": 0.25, "headroom": 0.25, "rest": 0.05, "affinity": 0.05}
 # Since when an agent counts as fully rested after an assignment.
 ASSIGNMENT_FULL_REST = timedelta(hours=1)
+# The share of a service level's time after which a ticket is at risk.
+SLA_WARNING_AT = 0.75
 # How long after closing a customer may reopen a ticket.
 REOPEN_WINDOW = timedelta(days=14)
+# How long a resolved ticket waits for the customer's word before the desk closes it.
+AUTO_CLOSE_AFTER = timedelta(days=5)
 
 # Without EMAIL_URL mails become files that anybody at the machine can open.
 vars().update(

@@ -15,6 +15,7 @@ from tickets.services.assign import (
     recommend,
 )
 from tickets.services.category import create_category, update_category
+from tickets.services.close import close_resolved
 from tickets.services.edit import change_priority, update_ticket
 from tickets.services.escalate import escalate
 from tickets.services.hand_back import hand_back, hand_back_stranded
@@ -24,6 +25,7 @@ from tickets.services.rate import rate
 from tickets.services.read import mark_read
 from tickets.services.reply import Posted, post_message
 from tickets.services.take_part import add_participant, remove_participant
+from tickets.services.timekeeping import pass_time
 
 __all__ = [
     "NoAgentAvailable",
@@ -36,12 +38,14 @@ __all__ = [
     "change_priority",
     "change_status",
     "claim",
+    "close_resolved",
     "create_category",
     "escalate",
     "hand_back",
     "hand_back_stranded",
     "mark_read",
     "open_ticket",
+    "pass_time",
     "post_message",
     "rate",
     "recommend",

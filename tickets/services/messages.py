@@ -37,5 +37,16 @@ def add_message(
     if is_first and not is_internal and is_agent_reply(author, ticket):
         ticket.first_responded_at = at
         changed.add("first_responded_at")
+    if not is_internal:
+        changed |= _wait_or_not(ticket, author, at)
     data = {"message": message.pk}
     return Entry(Kind.MESSAGE_CREATED, data, None if is_internal else data), changed
+
+
+def _wait_or_not(ticket: Ticket, author: User, at: datetime) -> set[str]:
+    """A customer's first unanswered message makes them wait; the desk's answer ends it."""
+    waits = not is_agent_reply(author, ticket)
+    if waits == (ticket.waiting_since is not None):
+        return set()
+    ticket.waiting_since = at if waits else None
+    return {"waiting_since"}

@@ -17,7 +17,14 @@ from tickets.models import AssignmentDecision, Kind, Ticket
 from tickets.parts import is_agent_reply, part_of, require_staff, situation_of
 from tickets.services.messages import add_message
 
-STATUS_FIELDS = ("status", "resolved_at", "closed_at", "reopen_count", "resolution")
+STATUS_FIELDS = (
+    "status",
+    "resolved_at",
+    "closed_at",
+    "reopen_count",
+    "resolution",
+    "waiting_since",
+)
 
 
 @transaction.atomic
@@ -84,6 +91,8 @@ def apply_move(ticket: Ticket, to: Status, *, at: datetime, resolution: str = ""
     elif to not in lifecycle.ENDED_STATUSES:
         ticket.resolved_at = None
     ticket.closed_at = at if to in lifecycle.FINAL_STATUSES else None
+    if to in lifecycle.ENDED_STATUSES:
+        ticket.waiting_since = None
     reweigh(ticket.assignee_id, by=ticket.weight - weighed)
     data = {"from": was, "to": to}
     return Entry(Kind.STATUS_CHANGED, data, data)

@@ -1,0 +1,1 @@
+"""Studies of how well our rules fit what real desks have logged."""

@@ -1,0 +1,325 @@
+"""The clocks of service levels follow what happens to a ticket."""
+
+from datetime import UTC, datetime, timedelta
+
+from tickets import services
+from tickets.events import record
+from tickets.lifecycle import Status
+from tickets.models import Alert, Kind, Priority, SlaClock, Ticket
+from tickets.tests import promises
+from tickets.tests.state import assert_consistent, kinds
+
+# A Monday.
+NINE = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def opened(requester, at: datetime = NINE, **fields) -> Ticket:
+    ticket = services.open_ticket(
+        requester=requester, actor=requester, subject="VPN", at=at, **fields
+    )
+    return Ticket.objects.get(pk=ticket.pk)
+
+
+def say(ticket: Ticket, author, at: datetime, **fields) -> None:
+    services.post_message(ticket=ticket, author=author, body="text", at=at, **fields)
+
+
+def move(ticket: Ticket, to: Status, actor, at: datetime, **fields) -> None:
+    services.change_status(ticket=ticket, to=to, actor=actor, at=at, **fields)
+
+
+def look(ticket: Ticket, at: datetime) -> None:
+    """What the sweep does with the ticket."""
+    services.pass_time(ticket=ticket, at=at, warns=True)
+
+
+def clock(ticket: Ticket, metric: str, cycle: int = 1) -> SlaClock:
+    return SlaClock.objects.get(ticket=ticket, metric=metric, cycle=cycle)
+
+
+def standing(ticket: Ticket) -> str:
+    return Ticket.objects.get(pk=ticket.pk).sla_standing
+
+
+def test_without_a_policy_there_are_no_clocks_and_nothing_breaks(alice, bob) -> None:
+    ticket = opened(alice)
+    say(ticket, bob, NINE + HOUR)
+    move(ticket, Status.RESOLVED, bob, NINE + 2 * HOUR)
+    look(ticket, NINE + 3 * HOUR)
+    assert not SlaClock.objects.exists()
+    assert standing(ticket) == "none"
+    assert Ticket.objects.get().next_sla_at is None
+
+
+def test_a_new_ticket_has_a_clock_for_each_promise_from_its_opening(alice) -> None:
+    promises.policy(calendar=promises.calendar())
+    ticket = opened(alice, NINE + 7 * HOUR + 30 * MINUTE)  # 16:30
+    first, whole = clock(ticket, "first_response"), clock(ticket, "resolution")
+    assert (first.state, first.due_at) == ("running", NINE + DAY + 30 * MINUTE)
+    assert (whole.state, whole.due_at) == ("running", NINE + DAY + 7 * HOUR + 30 * MINUTE)
+    assert not SlaClock.objects.filter(metric="next_response").exists()
+    assert ticket.sla_policy is not None
+    assert (ticket.sla_due_at, ticket.next_sla_at) == (first.due_at, first.warn_at)
+    assert first.warn_at == NINE + DAY + 15 * MINUTE
+
+
+def test_the_desks_first_public_answer_meets_the_first_response(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    say(ticket, bob, NINE + 10 * MINUTE, is_internal=True)
+    say(ticket, alice, NINE + 20 * MINUTE)
+    assert clock(ticket, "first_response").state == "running"
+    say(ticket, bob, NINE + 30 * MINUTE)
+    first = clock(ticket, "first_response")
+    assert (first.state, first.met_at, first.elapsed_seconds) == ("met", NINE + 30 * MINUTE, 1800)
+    assert not SlaClock.objects.filter(metric="next_response").exists()
+
+
+def test_each_question_after_an_answer_starts_a_next_response(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    say(ticket, bob, NINE + 5 * MINUTE)
+    say(ticket, alice, NINE + HOUR)
+    say(ticket, alice, NINE + HOUR + 30 * MINUTE)
+    asked = clock(ticket, "next_response")
+    assert (asked.started_at, asked.due_at) == (NINE + HOUR, NINE + 3 * HOUR)
+    say(ticket, bob, NINE + 2 * HOUR)
+    say(ticket, alice, NINE + 4 * HOUR)
+    assert clock(ticket, "next_response").state == "met"
+    assert clock(ticket, "next_response", 2).due_at == NINE + 6 * HOUR
+
+
+def test_an_answer_at_the_due_time_is_in_time_and_a_microsecond_later_it_is_not(alice, bob) -> None:
+    promises.policy()
+    punctual, late = opened(alice), opened(alice)
+    say(punctual, bob, NINE + HOUR)
+    say(late, bob, NINE + HOUR + timedelta(microseconds=1))
+    assert clock(punctual, "first_response").state == "met"
+    broken = clock(late, "first_response")
+    assert (broken.state, broken.breached_at) == ("breached", NINE + HOUR)
+    assert broken.met_at == NINE + HOUR + timedelta(microseconds=1)
+    assert kinds(late).count(Kind.SLA_BREACHED) == 1
+    assert standing(late) == "breached"
+
+
+def test_a_paused_ticket_has_no_due_time_and_gets_its_time_back(alice, bob) -> None:
+    promises.policy(calendar=promises.calendar())
+    ticket = opened(alice)
+    move(ticket, Status.PENDING, bob, NINE + HOUR, comment="Which one?")
+    paused = clock(ticket, "resolution")
+    assert (paused.state, paused.due_at, paused.warn_at) == ("paused", None, None)
+    shown = Ticket.objects.get()
+    assert (shown.sla_standing, shown.sla_due_at, shown.next_sla_at) == ("paused", None, None)
+    say(ticket, alice, NINE + DAY + 2 * HOUR)  # a night and nine working hours later
+    resumed = clock(ticket, "resolution")
+    assert (resumed.state, resumed.due_at) == ("running", NINE + 2 * DAY + HOUR)
+
+
+def test_a_status_that_the_policy_does_not_pause_in_pauses_nothing(alice, bob) -> None:
+    promises.policy(pauses=["pending"])
+    ticket = opened(alice)
+    move(ticket, Status.ON_HOLD, bob, NINE + HOUR)
+    assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
+
+
+def test_going_from_one_pause_to_another_is_one_pause(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    move(ticket, Status.PENDING, bob, NINE + HOUR, comment="Which one?")
+    move(ticket, Status.ON_HOLD, bob, NINE + 2 * HOUR)
+    move(ticket, Status.OPEN, bob, NINE + 5 * HOUR)
+    assert clock(ticket, "resolution").due_at == NINE + 12 * HOUR
+
+
+def test_resolving_meets_what_is_left_and_the_ticket_is_met(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    move(ticket, Status.RESOLVED, bob, NINE + 30 * MINUTE, resolution="Rebooted.")
+    assert {c.metric: c.state for c in ticket.clocks.all()} == {
+        "first_response": "met",
+        "resolution": "met",
+    }
+    assert (standing(ticket), Ticket.objects.get().next_sla_at) == ("met", None)
+
+
+def test_cancelling_cancels_what_is_left(alice) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    move(ticket, Status.CANCELLED, alice, NINE + 30 * MINUTE)
+    assert {c.state for c in ticket.clocks.all()} == {"cancelled"}
+    assert standing(ticket) == "none"
+
+
+def test_reopening_goes_on_where_the_resolution_stopped_the_clock(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    say(ticket, bob, NINE + 10 * MINUTE)
+    move(ticket, Status.RESOLVED, bob, NINE + 3 * HOUR)
+    say(ticket, alice, NINE + 2 * DAY)
+    whole = clock(ticket, "resolution")
+    assert (whole.state, whole.met_at) == ("running", None)
+    assert whole.due_at == NINE + 2 * DAY + 5 * HOUR
+    assert clock(ticket, "next_response").due_at == NINE + 2 * DAY + 2 * HOUR
+
+
+def test_a_promise_broken_before_a_reopening_stays_broken_and_is_told_once(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    say(ticket, bob, NINE + 10 * MINUTE)
+    move(ticket, Status.RESOLVED, bob, NINE + 9 * HOUR)
+    say(ticket, alice, NINE + 10 * HOUR)
+    look(ticket, NINE + 20 * HOUR)
+    whole = clock(ticket, "resolution")
+    assert (whole.state, whole.breached_at) == ("breached", NINE + 8 * HOUR)
+    told = ticket.events.filter(kind=Kind.SLA_BREACHED).values_list("data__metric", flat=True)
+    assert sorted(told) == ["next_response", "resolution"]
+
+
+def test_a_new_priority_moves_the_due_times(alice, bob, sam) -> None:
+    promises.policy(
+        targets={
+            Priority.NORMAL: (HOUR.seconds, None, 8 * HOUR.seconds),
+            Priority.URGENT: (600, None, 2 * HOUR.seconds),
+        }
+    )
+    ticket = opened(alice)
+    services.change_priority(
+        ticket=ticket, to=Priority.URGENT, actor=sam, at=NINE + timedelta(minutes=5)
+    )
+    assert clock(ticket, "first_response").due_at == NINE + 10 * MINUTE
+    assert clock(ticket, "resolution").due_at == NINE + 2 * HOUR
+    services.change_priority(
+        ticket=ticket, to=Priority.LOW, actor=sam, at=NINE + timedelta(minutes=6)
+    )
+    assert {c.state for c in ticket.clocks.all()} == {"cancelled"}
+    services.change_priority(
+        ticket=ticket, to=Priority.NORMAL, actor=sam, at=NINE + timedelta(minutes=7)
+    )
+    assert clock(ticket, "first_response").due_at == NINE + HOUR
+
+
+def test_a_pause_before_a_new_priority_still_counts(alice, bob, sam) -> None:
+    promises.policy(
+        targets={Priority.NORMAL: (None, None, 8 * 3600), Priority.HIGH: (None, None, 4 * 3600)}
+    )
+    ticket = opened(alice)
+    move(ticket, Status.ON_HOLD, bob, NINE + HOUR)
+    move(ticket, Status.OPEN, bob, NINE + 2 * HOUR)
+    services.change_priority(ticket=ticket, to=Priority.HIGH, actor=sam, at=NINE + 3 * HOUR)
+    assert clock(ticket, "resolution").due_at == NINE + 5 * HOUR
+
+
+def test_the_first_policy_that_applies_is_the_tickets(alice, sam, team) -> None:
+    promises.policy("Standard")
+    gold = promises.policy("Gold", position=1, teams=[team], targets=promises.same(0.5, 1, 2))
+    ticket = opened(alice)
+    assert ticket.sla_policy is not None
+    assert ticket.sla_policy.name == "Standard"
+    services.update_ticket(ticket=ticket, actor=sam, at=NINE + MINUTE, fields={"team": team})
+    ticket.refresh_from_db()
+    assert ticket.sla_policy_id == gold.pk
+    assert clock(ticket, "resolution").due_at == NINE + 2 * HOUR
+
+
+def test_a_policy_for_a_requester_applies_to_nobody_else(alice, charlie) -> None:
+    promises.policy("Gold", requesters=[alice])
+    assert opened(alice).sla_policy is not None
+    assert opened(charlie).sla_policy is None
+
+
+def test_the_warning_comes_once_at_three_quarters_and_the_breach_once(alice) -> None:
+    promises.policy(targets=promises.same(None, None, 8))
+    ticket = opened(alice)
+    look(ticket, NINE + 5 * HOUR)
+    assert Kind.SLA_WARNED not in kinds(ticket)
+    for minutes in (0, 1, 30):
+        look(ticket, NINE + 6 * HOUR + minutes * MINUTE)
+    assert kinds(ticket).count(Kind.SLA_WARNED) == 1
+    assert Ticket.objects.get().next_sla_at == NINE + 8 * HOUR
+    for minutes in (0, 1, 30):
+        look(ticket, NINE + 8 * HOUR + minutes * MINUTE)
+    assert kinds(ticket).count(Kind.SLA_BREACHED) == 1
+    assert Ticket.objects.get().next_sla_at is None
+    steps = list(Alert.objects.values_list("occasion", "cycle", "step"))
+    assert steps == [("resolution", 1, "warning"), ("resolution", 1, "breach")]
+    assert_consistent(announced=False)
+
+
+def test_after_a_long_sleep_only_the_breach_is_told(alice) -> None:
+    promises.policy(targets=promises.same(None, None, 8))
+    ticket = opened(alice)
+    look(ticket, NINE + 3 * DAY)
+    assert Kind.SLA_WARNED not in kinds(ticket)
+    whole = clock(ticket, "resolution")
+    assert (whole.state, whole.breached_at) == ("breached", NINE + 8 * HOUR)
+
+
+def test_what_time_alone_does_changes_no_version_and_says_nothing_to_the_customer(alice) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    look(ticket, NINE + 10 * HOUR)
+    after = Ticket.objects.get()
+    assert (after.version, after.last_public_seq) == (ticket.version, ticket.last_public_seq)
+    assert after.public_updated_at == ticket.public_updated_at
+
+
+def test_looking_where_nothing_is_due_changes_nothing(alice) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    before = Ticket.objects.filter(pk=ticket.pk).values().get()
+    look(ticket, NINE + MINUTE)
+    assert Ticket.objects.filter(pk=ticket.pk).values().get() == before
+
+
+def test_a_clock_that_ran_out_in_the_meantime_is_broken_and_not_paused_away(alice, bob) -> None:
+    promises.policy(targets=promises.same(None, None, 1))
+    ticket = opened(alice)
+    move(ticket, Status.ON_HOLD, bob, NINE + 2 * HOUR)
+    whole = clock(ticket, "resolution")
+    assert (whole.state, whole.breached_at, whole.due_at) == ("breached", NINE + HOUR, None)
+    move(ticket, Status.OPEN, bob, NINE + 5 * HOUR)
+    assert clock(ticket, "resolution").due_at == NINE + HOUR
+    assert kinds(ticket).count(Kind.SLA_BREACHED) == 1
+
+
+def test_a_new_calendar_is_taken_up_by_the_sweep(alice, bob) -> None:
+    hours = promises.calendar()
+    promises.policy(calendar=hours)
+    ticket = opened(alice)
+    ended = opened(alice)
+    move(ended, Status.CANCELLED, alice, NINE + MINUTE)
+    hours.week = {"monday": ["09:00-11:00"], "tuesday": ["09:00-17:00"]}
+    hours.save()
+    promises.revision.bump()
+    assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
+    services.pass_time(ticket=ticket, at=NINE + HOUR)
+    assert clock(ticket, "resolution").due_at == NINE + DAY + 6 * HOUR
+
+
+def test_a_clock_goes_back_for_nobody_whose_own_clock_is_slow(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    move(ticket, Status.ON_HOLD, bob, NINE + HOUR)
+    move(ticket, Status.OPEN, bob, NINE - DAY)
+    assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
+
+
+def test_letting_time_pass_records_nothing_where_there_is_nothing(alice) -> None:
+    ticket = opened(alice)
+    assert record(ticket, actor=None, at=NINE + HOUR) == []
+
+
+def test_a_policy_with_a_calendar_that_cannot_be_read_promises_nothing(alice) -> None:
+    promises.policy(calendar=promises.calendar(time_zone="Europe/Atlantis"))
+    assert opened(alice).sla_policy is None
+
+
+def test_daylight_saving_moves_a_due_time_with_the_wall_clock(alice) -> None:
+    promises.policy(
+        calendar=promises.calendar(time_zone="Europe/Berlin"),
+        targets=promises.same(None, None, 9),
+    )
+    # Friday 27 March 2026, 16:00 in Berlin; the clocks go forward on Sunday.
+    ticket = opened(alice, datetime(2026, 3, 27, 15, 0, tzinfo=UTC))
+    assert clock(ticket, "resolution").due_at == datetime(2026, 3, 30, 15, 0, tzinfo=UTC)
