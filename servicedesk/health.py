@@ -19,7 +19,10 @@ from servicedesk.models import Heartbeat
 
 LAYER_TIMEOUT_SECONDS = 2
 SEND_AGAIN_SECONDS = 0.05
-WORKER_IS_STALE_AFTER = timedelta(minutes=2)
+STALE_AFTER = timedelta(minutes=2)
+# What must run all the time, and under which name it says that it does. Escalation may have a
+# process of its own (`escalate_tickets --loop`).
+HEARTBEATS = {"worker": "worker", "escalation": "escalate_tickets"}
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +34,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """503 when a part that requests need is missing; a stale worker is only a warning.
+    """503 when a part that requests need is missing; stale sweeps are only a warning.
 
     The body names the parts, never addresses or error texts: it is public.
     """
@@ -43,12 +46,15 @@ def ready(request: HttpRequest) -> JsonResponse:
     }
     is_ready = all(parts.values())
     # Before the first migration there is no table to read it from.
-    worker = _worker_state() if parts["migrations"] else "unknown"
+    beats = {
+        name: _state_of(kind) if parts["migrations"] else "unknown"
+        for name, kind in HEARTBEATS.items()
+    }
     body = {
         "status": "ok" if is_ready else "unavailable",
         "checks": {name: "ok" if holds else "failed" for name, holds in parts.items()},
-        "worker": worker,
-        "warnings": [] if worker == "ok" else ["worker_is_stale"],
+        **beats,
+        "warnings": [f"{name}_is_stale" for name, state in beats.items() if state != "ok"],
     }
     return JsonResponse(body, status=200 if is_ready else 503)
 
@@ -121,8 +127,8 @@ async def _let_go(layer: Any, channel: str, reading: "asyncio.Future[Any]") -> N
     await asyncio.wait_for(leaving, LAYER_TIMEOUT_SECONDS)
 
 
-def _worker_state() -> str:
-    beat = Heartbeat.objects.filter(name="worker").first()
+def _state_of(kind: str) -> str:
+    beat = Heartbeat.objects.filter(name=kind).first()
     if beat is None:
         return "never_seen"
-    return "ok" if timezone.now() - beat.at < WORKER_IS_STALE_AFTER else "stale"
+    return "ok" if timezone.now() - beat.at < STALE_AFTER else "stale"

@@ -7,7 +7,7 @@ at a time, the transaction itself (BEGIN IMMEDIATE) is the lock, and Django leav
 
 from collections.abc import Collection
 
-from django.db import connection
+from django.db import connection, transaction
 from django.http import Http404
 
 from agents.models import AgentProfile
@@ -30,11 +30,43 @@ def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
     ticket = tickets.select_related("requester").filter(pk=pk).first()
     if ticket is None:
         raise Http404
+    refuse_stale(ticket, expected)
+    return ticket
+
+
+def refuse_stale(ticket: Ticket, expected: Collection[int] | None) -> None:
     if expected is not None and ticket.version not in expected:
         raise VersionConflict(
             f"The ticket has version {ticket.version} now.", version=ticket.version
         )
-    return ticket
+
+
+def lock_tickets(*pks: int) -> list[Ticket]:
+    """Several tickets, in the order asked for; locked in that of their ids, so that of two who want
+    the same ones neither waits for the other. Raises Http404."""
+    locked = {pk: lock_ticket(pk) for pk in sorted(set(pks))}
+    return [locked[pk] for pk in pks]
+
+
+def lock_survivor(pk: int) -> Ticket:
+    """The ticket that goes on in this one's place, which is mostly this one itself.
+
+    A lock on a ticket that was merged is let go (with its savepoint) before the next one is taken:
+    whoever merges locks by ids, which along a chain may go either way.
+    """
+    while True:
+        with transaction.atomic():
+            ticket = lock_ticket(pk)
+            if ticket.merged_into_id is None:
+                return ticket
+            transaction.set_rollback(True)
+        pk = ticket.merged_into_id
+
+
+def lock_free_ticket(pk: int) -> Ticket | None:
+    """The same for a sweep, which leaves what somebody has locked for its next round."""
+    tickets = Ticket.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    return tickets.select_related("requester").filter(pk=pk).first()
 
 
 def lock_agents(ids: Collection[int | None]) -> None:

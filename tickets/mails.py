@@ -5,13 +5,21 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.utils.dateparse import parse_datetime
 
-from tickets.models import Message, Notification, Ticket
+from tickets.models import Message, Metric, Notification, Ticket
 from tickets.rendering import render_markdown
 
 Told = Notification.Kind
 # What only staff is told of; these hold notes, reasons and facts that are not the customer's.
-FOR_STAFF = (Told.ASSIGNED, Told.NOTED, Told.REOPENED, Told.ESCALATED)
+FOR_STAFF = (
+    Told.ASSIGNED,
+    Told.NOTED,
+    Told.REOPENED,
+    Told.ESCALATED,
+    Told.SLA_WARNED,
+    Told.SLA_BREACHED,
+)
 
 
 def may_be_sent(notification: Notification) -> bool:
@@ -55,6 +63,7 @@ def _context(notification: Notification) -> dict[str, object]:
         "description_html": render_markdown(ticket.description),
         "resolution_html": render_markdown(ticket.resolution),
         "reason": notification.event.data.get("reason", ""),
+        **_promise_told_by(notification),
         "url": _address_of(notification),
     }
 
@@ -62,6 +71,17 @@ def _context(notification: Notification) -> dict[str, object]:
 def _message_told_by(notification: Notification) -> Message | None:
     pk = notification.event.data.get("message")
     return Message.objects.select_related("author").filter(pk=pk).first() if pk else None
+
+
+def _promise_told_by(notification: Notification) -> dict[str, object]:
+    """Which promise a warning or a breach is about, and until when it holds."""
+    data = notification.event.data
+    if "metric" not in data:
+        return {}
+    return {
+        "metric": Metric(data["metric"]).label.lower(),
+        "due_at": parse_datetime(data["due_at"]),
+    }
 
 
 def _address_of(notification: Notification) -> str:

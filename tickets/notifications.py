@@ -1,14 +1,17 @@
 """Whom to tell of an event, and by which template."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from django.db.models import Q
 
 from agents.models import Role, User, has_desk_role
 from tickets.lifecycle import ENDED_STATUSES, Status
-from tickets.models import Kind, Notification, Participant, Ticket, TicketEvent
+from tickets.models import EscalationRule, Kind, Notification, Participant, Ticket, TicketEvent
 
 Told = Notification.Kind
+Recipient = EscalationRule.Recipient
 
 
 def create_for(event: TicketEvent) -> None:
@@ -62,7 +65,11 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
         case Kind.STATUS_CHANGED if _is_reopening(event):
             return Told.REOPENED, assignee
         case Kind.ESCALATED:
-            return Told.ESCALATED, assignee | _supervisors(ticket)
+            return Told.ESCALATED, _of_escalation(event, assignee)
+        case Kind.SLA_WARNED:
+            return Told.SLA_WARNED, assignee
+        case Kind.SLA_BREACHED:
+            return Told.SLA_BREACHED, assignee | _lead(ticket)
     return None, nobody
 
 
@@ -71,6 +78,21 @@ def _of_message(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
     if event.public_seq is None:
         return Told.NOTED, assignee
     return Told.REPLIED, _customers(event.ticket) | assignee
+
+
+def _of_escalation(event: TicketEvent, assignee: Q) -> Q:
+    """A rule says whom it tells; a person's escalation tells all who should act."""
+    named = {
+        Recipient.ASSIGNEE: assignee,
+        Recipient.TEAM_LEAD: _lead(event.ticket),
+        Recipient.SUPERVISORS: _supervisors(event.ticket),
+    }
+    wanted = event.data.get("notifies", [Recipient.ASSIGNEE, Recipient.SUPERVISORS])
+    return reduce(or_, (named[Recipient(name)] for name in wanted), Q(pk__in=[]))
+
+
+def _lead(ticket: Ticket) -> Q:
+    return Q(pk__in=[ticket.team.lead_id] if ticket.team and ticket.team.lead_id else [])
 
 
 def _customers(ticket: Ticket) -> Q:

@@ -47,6 +47,8 @@ CONFLICTS = {
     ("get", "/events"): ["resync_required"],
     ("patch", "/api/users/{id}"): ["last_supervisor"],
     ("patch", "/api/agents/{user}/"): ["last_supervisor"],
+    ("delete", "/api/calendars/{id}/"): ["in_use"],
+    ("delete", "/api/sla-policies/{id}/"): ["in_use"],
 }
 # The answers that are a ticket, and so carry its version.
 TICKETS = {"#/components/schemas/Detail", "#/components/schemas/Created"}
@@ -230,9 +232,10 @@ LIVE_SCHEMA = {
     "additionalProperties": False,
 }
 _CHECK = {"enum": ["ok", "failed"]}
+_BEAT = {"enum": ["ok", "stale", "never_seen", "unknown"]}
 READY_SCHEMA = {
     "type": "object",
-    "required": ["status", "checks", "worker", "warnings"],
+    "required": ["status", "checks", "worker", "escalation", "warnings"],
     "properties": {
         "status": {"enum": ["ok", "unavailable"]},
         "checks": {
@@ -241,8 +244,12 @@ READY_SCHEMA = {
             "properties": {"database": _CHECK, "migrations": _CHECK, "channel_layer": _CHECK},
             "additionalProperties": False,
         },
-        "worker": {"enum": ["ok", "stale", "never_seen", "unknown"]},
-        "warnings": {"type": "array", "items": {"const": "worker_is_stale"}},
+        "worker": _BEAT,
+        "escalation": _BEAT,
+        "warnings": {
+            "type": "array",
+            "items": {"enum": ["worker_is_stale", "escalation_is_stale"]},
+        },
     },
     "additionalProperties": False,
 }

@@ -53,7 +53,8 @@ def test_a_process_that_answers_is_alive_whatever_else_is_missing(anonymous, mon
 
 
 def test_all_is_well(anonymous, forgetful):
-    Heartbeat.beat("worker")
+    for name in health.HEARTBEATS.values():
+        Heartbeat.beat(name)
     for path in ("/health/ready", "/health/ready/"):
         response = anonymous.get(path)
         assert response.status_code == 200
@@ -61,21 +62,25 @@ def test_all_is_well(anonymous, forgetful):
             "status": "ok",
             "checks": ALL_WELL,
             "worker": "ok",
+            "escalation": "ok",
             "warnings": [],
         }
 
 
-def test_a_worker_that_is_late_or_was_never_there_is_a_warning(anonymous):
+@pytest.mark.parametrize(("kind", "name"), list(health.HEARTBEATS.items()))
+def test_what_is_late_or_was_never_there_is_a_warning(anonymous, kind, name):
+    for other in set(health.HEARTBEATS.values()) - {name}:
+        Heartbeat.beat(other)
+    warning = [f"{kind}_is_stale"]
     body = anonymous.get("/health/ready").json()
-    assert (body["worker"], body["warnings"]) == ("never_seen", ["worker_is_stale"])
-    at = timezone.now() - timedelta(minutes=3)
-    Heartbeat.objects.create(name="worker", at=at)
+    assert (body[kind], body["warnings"]) == ("never_seen", warning)
+    Heartbeat.objects.create(name=name, at=timezone.now() - timedelta(minutes=3))
     response = anonymous.get("/health/ready")
     assert response.status_code == 200
     body = response.json()
-    assert (body["worker"], body["warnings"]) == ("stale", ["worker_is_stale"])
+    assert (body[kind], body["warnings"]) == ("stale", warning)
     Heartbeat.objects.update(at=timezone.now() - timedelta(seconds=100))
-    assert anonymous.get("/health/ready").json()["worker"] == "ok"
+    assert anonymous.get("/health/ready").json()["warnings"] == []
 
 
 @pytest.mark.parametrize("part", ["migrations", "channel_layer"])
@@ -129,7 +134,7 @@ def test_a_database_without_any_table_is_not_ready_and_no_defect(anonymous, monk
         raise ProgrammingError("no such table")
 
     monkeypatch.setattr(health, "_check_migrations", pending)
-    monkeypatch.setattr(health, "_worker_state", no_table)
+    monkeypatch.setattr(health, "_state_of", no_table)
     response = anonymous.get("/health/ready")
     assert (response.status_code, response.json()["worker"]) == (503, "unknown")
 

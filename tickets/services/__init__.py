@@ -17,7 +17,7 @@ from tickets.services.assign import (
 from tickets.services.category import create_category, update_category
 from tickets.services.close import close_resolved
 from tickets.services.edit import change_priority, update_ticket
-from tickets.services.escalate import escalate
+from tickets.services.escalate import escalate, escalate_due
 from tickets.services.hand_back import hand_back, hand_back_stranded
 from tickets.services.move import change_status
 from tickets.services.open import open_ticket
@@ -41,6 +41,7 @@ __all__ = [
     "close_resolved",
     "create_category",
     "escalate",
+    "escalate_due",
     "hand_back",
     "hand_back_stranded",
     "mark_read",

@@ -98,14 +98,14 @@ def assign(
     if to is None:
         return back_to_queue(ticket, actor, at)
     lock_agents([ticket.assignee_id, to.pk])
-    seen = _as_seen(ticket, to, at)
+    seen = as_seen(ticket, to, at)
     if force:
         if not to.is_active:
             raise AgentUnavailable("The agent's account is inactive.")
         force_place(to.pk, weight=ticket.weight, at=at)
     else:
         _claim_or_explain(to, ticket, at)
-    return _hand_over(ticket, to, Method.MANUAL, actor, at, *seen)
+    return hand_over(ticket, to, Method.MANUAL, actor, at, *seen)
 
 
 @transaction.atomic
@@ -119,9 +119,9 @@ def claim(*, ticket: Ticket, agent: User, at: datetime) -> Ticket:
     if ticket.assignee_id is not None:
         raise AlreadyAssigned("Somebody has this ticket already.", assignee=ticket.assignee_id)
     _refuse_ended(ticket)
-    seen = _as_seen(ticket, agent, at)
+    seen = as_seen(ticket, agent, at)
     _claim_or_explain(agent, ticket, at)
-    return _hand_over(ticket, agent, Method.CLAIM, agent, at, *seen)
+    return hand_over(ticket, agent, Method.CLAIM, agent, at, *seen)
 
 
 @transaction.atomic
@@ -169,14 +169,14 @@ def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
         agent_id = scored.candidate.id
         if agent_id == ticket.assignee_id:
             return ticket
-        if _take_place(ticket, agent_id, at):
+        if take_place(ticket, agent_id, at):
             agent = User.objects.get(pk=agent_id)
-            return _hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
+            return hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
     # Whoever asked is told of those who are away, too; the desk itself does not ask.
     raise NoAgentAvailable(*_rank(ticket, at, everybody()) if actor else (work, ranked))
 
 
-def _take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
+def take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
     """Claim a place in a savepoint, whose end lets go of an agent who turned out to be full.
 
     Kept locked while the next one is tried, two assignments would wait for each other.
@@ -216,12 +216,12 @@ def _claim_or_explain(agent: User, ticket: Ticket, at: datetime) -> None:
     )
 
 
-def _as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
+def as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
     """How the score sees an agent whom somebody chose, before the ticket weighs on them."""
     return _rank(ticket, at, everybody().filter(pk=agent.pk))
 
 
-def _hand_over(
+def hand_over(
     ticket: Ticket,
     agent: User,
     method: AssignmentDecision.Method,

@@ -459,7 +459,7 @@ def test_agents_who_turn_out_to_be_full_do_not_stay_locked(alice, protected, mon
     monkeypatch.setattr(assigning, "_rank", rank_in_opposite_orders)
     monkeypatch.setattr(assigning, "claim_place", full)
     if not protected:
-        monkeypatch.setattr(assigning, "_take_place", keep_the_lock)
+        monkeypatch.setattr(assigning, "take_place", keep_the_lock)
     now = timezone.now()
 
     answers = at_once(

@@ -266,6 +266,13 @@ def test_a_midnight_that_is_skipped_opens_the_day_at_one():
     ]
 
 
+def test_a_change_at_midnight_utc_is_seen_to_the_second():
+    casablanca = parse("Africa/Casablanca", {"sunday": ["00:00-02:00"]})
+    assert casablanca.intervals(utc("2008-05-31"), utc("2008-06-02")) == [
+        hours("2008-06-01 00:00", "2008-06-01 01:00")
+    ]
+
+
 def test_a_day_that_never_was_has_no_working_time():
     apia = parse("Pacific/Apia", {"thursday": ["09:00-17:00"], "friday": ["09:00-17:00"]})
     start = local("Pacific/Apia", "2011-12-29 16:00")

@@ -1,0 +1,85 @@
+"""What time alone does to tickets: warnings, breaches and the rules that follow from them."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from servicedesk.models import Heartbeat
+from servicedesk.sweeps import SweepResult
+from tickets import services
+from tickets.lifecycle import OPEN_STATUSES
+from tickets.models import Ticket, TicketEvent
+from tickets.sla import revision
+from tickets.sweeps.rows import in_chunks
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT = "escalate_tickets"
+
+
+def escalate_tickets(*, batch: int = 200) -> SweepResult:
+    """Warn, note breaches and apply escalation rules where that is due, the most overdue first.
+
+    One range scan over `next_sla_at`, whatever is not due. Any number of these may run at once;
+    one that fails does not hold up the others.
+    """
+    now, result = timezone.now(), SweepResult()
+    for ticket in in_chunks(_due(now), batch):
+        try:
+            is_done = services.escalate_due(ticket_id=ticket.pk, at=now) is not None
+        except Exception:
+            log.exception("escalate_failed", ticket=ticket.pk)
+            result.failed += 1
+            continue
+        result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
+        if result.handled >= batch:
+            break
+    Heartbeat.beat(HEARTBEAT)
+    return result
+
+
+def preview_escalations(*, limit: int) -> list[dict[str, Any]]:
+    """What `escalate_tickets` would record now for the first `limit` tickets that are due, as
+    `{ticket, event, data}`. Each ticket is tried in a transaction that is rolled back."""
+    now = timezone.now()
+    due = list(_due(now).values_list("pk", flat=True)[:limit])
+    return [effect for pk in due for effect in _tried(pk, now)]
+
+
+def _tried(ticket_id: int, at: datetime) -> list[dict[str, Any]]:
+    with transaction.atomic():
+        ticket = Ticket.objects.get(pk=ticket_id)
+        services.escalate_due(ticket_id=ticket_id, at=at)
+        events = TicketEvent.objects.filter(ticket=ticket, seq__gt=ticket.last_seq)
+        found = [
+            {"ticket": ticket_id, "event": event.kind, "data": event.data}
+            for event in events.order_by("seq")
+        ]
+        transaction.set_rollback(True)
+    return found
+
+
+def _due(at: datetime) -> QuerySet[Ticket]:
+    return Ticket.objects.filter(next_sla_at__lte=at).order_by("next_sla_at", "pk")
+
+
+def recompute_clocks(*, batch: int = 200) -> SweepResult:
+    """Work out anew the clocks of open tickets that carry an older revision of what is promised:
+    after a change of a calendar, policy or rule, and after an import. `batch` at a time."""
+    now, result = timezone.now(), SweepResult()
+    stale = Ticket.objects.filter(status__in=OPEN_STATUSES, sla_revision__lt=revision.current())
+    for ticket in in_chunks(stale.order_by("sla_revision", "pk"), batch):
+        try:
+            services.pass_time(ticket=ticket, at=now)
+        except Exception:
+            log.exception("recompute_failed", ticket=ticket.pk)
+            result.failed += 1
+            continue
+        result.handled += 1
+        if result.handled >= batch:
+            break
+    return result
