@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import orjson
 import pytest
 import time_machine
 from django.core.management import call_command
+from django.db import IntegrityError
 from django.utils import timezone
 
 from agents.models import Availability
@@ -23,6 +25,7 @@ from tickets.models import (
     Priority,
     Ticket,
 )
+from tickets.sla import revision
 from tickets.tests import promises
 from tickets.tests.state import assert_consistent, kinds, snapshot
 
@@ -46,7 +49,7 @@ def sweep(at: datetime) -> int:
     return result.handled
 
 
-def escalations(ticket: Ticket) -> list[dict]:
+def escalations(ticket: Ticket) -> list[dict[str, Any]]:
     events = ticket.events.filter(kind=Kind.ESCALATED).order_by("seq")
     return list(events.values_list("data", flat=True))
 
@@ -238,7 +241,7 @@ def test_an_inactive_rule_does_nothing_and_a_new_one_takes_up_what_is_open(alice
     sweep(NINE + HOUR)
     assert escalations(ticket) == []
     EscalationRule.objects.filter(pk=rule.pk).update(is_active=True)
-    promises.revision.bump()
+    revision.bump()
     with time_machine.travel(NINE + HOUR, tick=False):
         assert sweeps.recompute_clocks().handled == 1
         assert sweeps.recompute_clocks().handled == 0
@@ -318,8 +321,6 @@ def test_an_event_that_is_heard_twice_tells_everybody_once(alice, bob) -> None:
 
 
 def test_the_database_refuses_the_same_alert_twice(alice) -> None:
-    from django.db import IntegrityError
-
     ticket = opened(alice)
     same = {"ticket": ticket, "occasion": "resolution", "cycle": 1, "step": "breach"}
     Alert.objects.create(**same, at=NINE)
@@ -330,10 +331,11 @@ def test_the_database_refuses_the_same_alert_twice(alice) -> None:
 # --- The command ----------------------------------------------------------------------
 
 
-def run(*arguments: str) -> dict:
+def run(*arguments: str) -> dict[str, Any]:
     out = StringIO()
     call_command("escalate_tickets", *arguments, "--json", stdout=out)
-    return orjson.loads(out.getvalue())
+    report: dict[str, Any] = orjson.loads(out.getvalue())
+    return report
 
 
 def test_the_command_reports_what_it_did_and_the_second_run_does_nothing(alice) -> None:
