@@ -29,6 +29,9 @@ SUPERVISOR = (
     "teams.manage",
     "skills.manage",
     "categories.manage",
+    "calendars.manage",
+    "sla_policies.manage",
+    "escalation_rules.manage",
 )
 
 

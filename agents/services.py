@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -199,9 +199,45 @@ def _hashed(password: str, user: User, fields: Mapping[str, Any]) -> str:
 # --- Teams, skills and whatever else has a name of its own ----------------------------
 
 
+class TeamFields(TypedDict, total=False):
+    """What a team is made of. The lead, if any, is somebody who works here."""
+
+    name: str
+    lead: User | None
+
+
+@transaction.atomic
+def create_team(**fields: Unpack[TeamFields]) -> Team:
+    """A new team; needs a name. Raises FieldError."""
+    return _save_team(Team(), fields)
+
+
+@transaction.atomic
+def update_team(*, team: Team, **fields: Unpack[TeamFields]) -> Team:
+    """Change what is given. Raises FieldError."""
+    return _save_team(Team.objects.select_for_update(no_key=True).get(pk=team.pk), fields)
+
+
+def _save_team(team: Team, fields: TeamFields) -> Team:
+    if lead := fields.get("lead"):
+        # Locked, so that it is still true of them when this is saved.
+        lead = User.objects.select_for_update(no_key=True).get(pk=lead.pk)
+        check_lead(team, lead)
+    for name, value in fields.items():
+        setattr(team, name, value)
+    save_clean(team)
+    return team
+
+
+def check_lead(team: Team, lead: User) -> None:
+    """Raises FieldError. Whoever leads it already stays until somebody names another."""
+    if lead.pk != team.lead_id and not lead.is_desk_staff:
+        raise FieldError("lead", "Only active agents and supervisors lead a team.")
+
+
 @transaction.atomic
 def create_named(kind: type[AnyNamed], *, name: str) -> AnyNamed:
-    """A new team or skill. Raises FieldError where the name is taken."""
+    """A new skill. Raises FieldError where the name is taken."""
     row = kind(name=name)
     save_clean(row)
     return row
@@ -209,7 +245,7 @@ def create_named(kind: type[AnyNamed], *, name: str) -> AnyNamed:
 
 @transaction.atomic
 def rename(row: AnyNamed, *, name: str) -> AnyNamed:
-    """Give a team or skill another name. Raises FieldError where that is taken."""
+    """Give a skill another name. Raises FieldError where that is taken."""
     rows = type(row)._default_manager.select_for_update(no_key=True)
     locked: AnyNamed = rows.get(pk=row.pk)
     locked.name = name

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -12,8 +13,9 @@ from agents.models import Availability, Role, Skill, Team, User
 from servicedesk.settings.environment import private_file
 from tickets import services
 from tickets.lifecycle import Status
-from tickets.models import Category, Priority, Ticket
-from tickets.services import open_ticket
+from tickets.models import Calendar, Category, EscalationRule, Priority, SlaPolicy, Ticket
+from tickets.services import open_ticket, setup
+from tickets.sla.calendar import WEEKDAYS
 
 People = dict[str, User]
 
@@ -38,6 +40,30 @@ CATEGORIES = {
     "Network": ("Network", ("network",)),
     "Laptops and printers": ("Workplace", ("hardware",)),
     "Accounts and passwords": ("Workplace", ("accounts",)),
+}
+# By team.
+LEADS = {"Network": "bob", "Workplace": "sam"}
+OFFICE_HOURS = ["09:00-17:00"]
+HOUR = 3600
+# By priority: first response, next response, resolution, in hours of working time.
+PROMISES = {
+    Priority.CRITICAL: (0.5, 1, 4),
+    Priority.URGENT: (1, 2, 8),
+    Priority.HIGH: (2, 4, 16),
+    Priority.NORMAL: (4, 8, 40),
+    Priority.LOW: (8, 16, 80),
+}
+RULES: dict[str, dict[str, Any]] = {
+    "Breached: level 1, tell the supervisors": {
+        "trigger": EscalationRule.Trigger.SLA_BREACHED,
+        "level": 1,
+        "notifies": ["supervisors"],
+    },
+    "Nobody has it after half an hour": {
+        "trigger": EscalationRule.Trigger.UNASSIGNED,
+        "after_seconds": 30 * 60,
+        "notifies": ["supervisors"],
+    },
 }
 # requester, category, subject, description, priority, the state to leave it in, days ago
 TICKETS = (
@@ -110,6 +136,7 @@ def load(*, password: str = "") -> tuple[People, str]:
         people = {name: _person(name, secret, reset=bool(given)) for name in CAST}
         _teams_and_skills(people)
         categories = {name: _category(name) for name in CATEGORIES}
+        _service_levels()
     if not Ticket.objects.exists():
         for row in TICKETS:
             _ticket(row, people, categories)
@@ -140,6 +167,9 @@ def _teams_and_skills(people: People) -> None:
     teams = {name: Team.objects.get_or_create(name=name)[0] for name in TEAMS}
     names = {name for levels in SKILLS.values() for name in levels}
     skills = {name: Skill.objects.get_or_create(name=name)[0] for name in names}
+    for name, lead in LEADS.items():
+        if teams[name].lead is None:
+            people_services.update_team(team=teams[name], lead=people[lead])
     for username, levels in SKILLS.items():
         agent = people[username].agent
         if agent.teams.exists() or agent.skills.exists():
@@ -155,6 +185,24 @@ def _teams_and_skills(people: People) -> None:
             teams=[team for name, team in teams.items() if username in TEAMS[name]],
             skills={skills[name]: level for name, level in levels.items()},
         )
+
+
+def _service_levels() -> None:
+    """Office hours, what is promised in them, and what happens where that is not kept."""
+    calendar = Calendar.objects.filter(name="Office hours").first() or setup.create_calendar(
+        name="Office hours",
+        time_zone=settings.TIME_ZONE,
+        week=dict.fromkeys(WEEKDAYS[:5], OFFICE_HOURS),
+    )
+    if not SlaPolicy.objects.filter(name="Standard").exists():
+        targets = [
+            setup.Target(priority, *(int(hours * HOUR) for hours in promised))
+            for priority, promised in PROMISES.items()
+        ]
+        setup.create_policy(name="Standard", calendar=calendar, targets=targets)
+    for name, fields in RULES.items():
+        if not EscalationRule.objects.filter(name=name).exists():
+            setup.create_rule(name=name, **fields)
 
 
 def _category(name: str) -> Category:

@@ -12,8 +12,12 @@ from rest_framework.permissions import AllowAny
 from agents.api import views as agents
 from servicedesk import health
 from servicedesk.converters import IdConverter
+from tickets.api.bulk import BulkViewSet
 from tickets.api.conversation import EventViewSet, MessageViewSet, ParticipantViewSet
 from tickets.api.desk import CategoryViewSet, NotificationViewSet
+from tickets.api.export import ExportViewSet
+from tickets.api.merging import MergeViewSet
+from tickets.api.sla_setup import CalendarViewSet, PolicyViewSet, RuleViewSet
 from tickets.api.tickets import TicketViewSet
 from tickets.api.work import WorkViewSet
 
@@ -28,8 +32,10 @@ Messages, Events, Participants = (
     ParticipantViewSet.as_view,
 )
 Categories, Notifications = CategoryViewSet.as_view, NotificationViewSet.as_view
+Calendars, Policies, Rules = CalendarViewSet.as_view, PolicyViewSet.as_view, RuleViewSet.as_view
 LIST_AND_CREATE: dict[str, Any] = {"get": "list", "post": "create"}
 READ_AND_CHANGE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update"}
+READ_CHANGE_AND_DELETE: dict[str, Any] = {**READ_AND_CHANGE, "delete": "destroy"}
 # No metadata: what OPTIONS would answer has no page to be rendered on.
 OPEN: dict[str, Any] = {
     "authentication_classes": [],
@@ -52,6 +58,8 @@ urlpatterns = [
     path("api/tickets/", Tickets(LIST_AND_CREATE)),
     path("api/tickets/stats", Tickets({"get": "stats"})),
     path("api/tickets/similar", Tickets({"get": "similar"})),
+    path("api/tickets/export", ExportViewSet.as_view({"get": "export"})),
+    path("api/tickets/bulk", BulkViewSet.as_view({"post": "create"})),
     path("api/tickets/workflow/transitions", Work({"get": "workflow"})),
     path("api/tickets/<id:pk>/", Tickets(READ_AND_CHANGE)),
     path("api/tickets/<id:pk>/status", Work({"put": "status"})),
@@ -59,9 +67,11 @@ urlpatterns = [
     path("api/tickets/<id:pk>/assign", Work({"put": "assign"})),
     path("api/tickets/<id:pk>/claim", Work({"post": "claim"})),
     path("api/tickets/<id:pk>/escalate", Work({"post": "escalate"})),
+    path("api/tickets/<id:pk>/merge", MergeViewSet.as_view({"post": "create"})),
     path("api/tickets/<id:pk>/transitions", Work({"get": "transitions"})),
     path("api/tickets/<id:pk>/recommendations", Work({"get": "recommendations"})),
     path("api/tickets/<id:pk>/assignment", Work({"get": "assignment"})),
+    path("api/tickets/<id:pk>/sla", Work({"get": "sla"})),
     path("api/tickets/<id:pk>/events", Events({"get": "list"})),
     path("api/tickets/<id:pk>/rating", Work({"post": "rating"})),
     path("api/tickets/<id:pk>/messages", Messages(LIST_AND_CREATE)),
@@ -70,12 +80,21 @@ urlpatterns = [
     path("api/categories/", Categories(LIST_AND_CREATE)),
     path("api/notifications/", Notifications({"get": "list"})),
     path("api/notifications/read", Notifications({"post": "read"})),
+    # What is promised, and what happens where it is not kept
+    path("api/calendars/", Calendars(LIST_AND_CREATE)),
+    path("api/calendars/<id:pk>/", Calendars(READ_CHANGE_AND_DELETE)),
+    path("api/calendars/<id:pk>/holidays", Calendars({"post": "holidays"})),
+    path("api/sla-policies/", Policies(LIST_AND_CREATE)),
+    path("api/sla-policies/<id:pk>/", Policies(READ_CHANGE_AND_DELETE)),
+    path("api/escalation-rules/", Rules(LIST_AND_CREATE)),
+    path("api/escalation-rules/<id:pk>/", Rules(READ_CHANGE_AND_DELETE)),
     # People
     path("api/agents/", Agents({"get": "list"})),
     path("api/agents/workload", Agents({"get": "workload"})),
     path("api/agents/me/availability", Agents({"put": "availability"})),
     path("api/agents/<id:pk>/", Agents(READ_AND_CHANGE)),
     path("api/teams/", Teams(LIST_AND_CREATE)),
+    path("api/teams/<id:pk>", Teams({"patch": "partial_update"})),
     path("api/skills/", Skills(LIST_AND_CREATE)),
     path("api/users/", Users(LIST_AND_CREATE)),
     path("api/users/<id:pk>", Users(READ_AND_CHANGE)),

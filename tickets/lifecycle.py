@@ -6,7 +6,7 @@ the API, the buttons of the console and the tests. Replayed on a real desk's log
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -59,6 +59,7 @@ class Situation:
 
     status: Status
     is_assigned: bool = False
+    is_merged: bool = False
     has_public_agent_reply: bool = False
     closed_at: datetime | None = None
     has_comment: bool = False
@@ -70,10 +71,14 @@ class Situation:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a move is refused: a stable code and a sentence."""
+    """Why a move is refused: a stable code and a sentence.
+
+    `asks_for` names what a request would mend it with; None where nothing it may bring along does.
+    """
 
     code: str
     detail: str
+    asks_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,31 +112,38 @@ def _may_still_reopen(now: Situation, part: Part) -> bool:
 
 ASSIGNED = Guard(
     "assignee",
-    # The agent who resolves an unassigned ticket becomes its assignee.
-    lambda now, part: now.is_assigned or part in (Part.AGENT, Part.SUPERVISOR),
+    # The agent who resolves an unassigned ticket becomes its assignee; what was merged needs none.
+    lambda now, part: now.is_assigned or now.is_merged or part in (Part.AGENT, Part.SUPERVISOR),
     Reason("assignee_required", "Nobody is assigned to this ticket."),
 )
 EXPLAINED = Guard(
     "resolution",
-    lambda now, part: now.has_resolution or now.has_public_agent_reply,
+    lambda now, part: now.has_resolution or now.has_public_agent_reply or now.is_merged,
     Reason(
-        "resolution_required", "Say how it was resolved, or reply to the customer before resolving."
+        "resolution_required",
+        "Say how it was resolved, or reply to the customer before resolving.",
+        "resolution",
     ),
 )
 ASKED = Guard(
     "comment",
     lambda now, part: now.has_public_comment or now.has_public_agent_reply,
-    Reason("comment_required", "Tell the customer what you are waiting for."),
+    Reason("comment_required", "Tell the customer what you are waiting for.", "comment"),
 )
 JUSTIFIED = Guard(
     "comment",
     lambda now, part: now.has_comment or part is Part.CUSTOMER,
-    Reason("comment_required", "Say why the ticket is cancelled."),
+    Reason("comment_required", "Say why the ticket is cancelled.", "comment"),
 )
 IN_WINDOW = Guard(
     "reopen_window",
     _may_still_reopen,
     Reason("reopen_window_over", "The time for reopening this ticket is over; open a new one."),
+)
+NOT_MERGED = Guard(
+    "not_merged",
+    lambda now, part: not now.is_merged,
+    Reason("ticket_merged", "This ticket was merged into another, which goes on in its place."),
 )
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -147,7 +159,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         "Reopen",
         # The desk: when the customer replies within the window.
         frozenset({Part.CUSTOMER, Part.SUPERVISOR, Part.DESK}),
-        (IN_WINDOW,),
+        (IN_WINDOW, NOT_MERGED),
     ),
     Transition(Status.CANCELLED, Status.OPEN, "Reopen", frozenset({Part.SUPERVISOR})),
     *(
@@ -202,8 +214,11 @@ def allowed_targets(now: Situation, part: Part) -> list[Status]:
 
     A guard that only asks for a comment or a resolution does not hide the button.
     """
-    asking = replace(now, has_comment=True, has_public_comment=True, has_resolution=True)
-    return [m.target for m in moves_from(now.status) if not refusals(m, asking, part)]
+    return [
+        move.target
+        for move in moves_from(now.status)
+        if all(reason.asks_for for reason in refusals(move, now, part))
+    ]
 
 
 def check(now: Situation, target: Status, part: Part) -> Transition:

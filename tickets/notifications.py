@@ -58,8 +58,13 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
             return Told.OPENED, Q(pk=ticket.requester_id)
         case Kind.ASSIGNED if event.data["to"] is not None:
             return Told.ASSIGNED, Q(pk=event.data["to"])
-        case Kind.MESSAGE_CREATED:
+        # What came over with a merger has been told before; the merger itself is told once.
+        case Kind.MESSAGE_CREATED if "merged_from" not in event.data:
             return _of_message(event, assignee)
+        case Kind.MERGED if "into" in event.data:
+            return Told.MERGED, _customers(ticket) | assignee
+        case Kind.STATUS_CHANGED if ticket.merged_into_id is not None:
+            return None, nobody
         case Kind.STATUS_CHANGED if event.data["to"] == Status.RESOLVED:
             return Told.RESOLVED, _customers(ticket)
         case Kind.STATUS_CHANGED if _is_reopening(event):

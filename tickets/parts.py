@@ -36,6 +36,7 @@ def situation_of(ticket: Ticket, at: datetime) -> Situation:
     return Situation(
         status=ticket.status,  # type: ignore[arg-type]
         is_assigned=ticket.assignee_id is not None,
+        is_merged=ticket.merged_into_id is not None,
         has_public_agent_reply=ticket.first_responded_at is not None,
         has_resolution=False,
         closed_at=ticket.closed_at,

@@ -10,12 +10,13 @@ from agents.models import AgentProfile, User
 from tickets.lifecycle import OPEN_STATUSES, Status
 from tickets.models import Priority
 from tickets.models.ticket import TicketQuerySet
+from tickets.sla.standing import SlaState, in_state
 
 
 def stats(tickets: TicketQuerySet, *, caller: User, at: datetime) -> dict[str, Any]:
     """Counts and mean durations (seconds) over `tickets`; agents only for staff.
 
-    "Today" is the day of `at` in UTC.
+    "Today" is the day of `at` in UTC. `sla` counts those that stand so at `at`, ended or not.
     """
     midnight = at.astimezone(timezone.get_default_timezone()).replace(
         hour=0, minute=0, second=0, microsecond=0
@@ -27,12 +28,16 @@ def stats(tickets: TicketQuerySet, *, caller: User, at: datetime) -> dict[str, A
         unassigned=Count("pk", filter=Q(status__in=OPEN_STATUSES, assignee=None)),
         created_today=Count("pk", filter=Q(created_at__gte=midnight)),
         resolved_today=Count("pk", filter=Q(resolved_at__gte=midnight)),
+        at_risk=Count("pk", filter=in_state(SlaState.AT_RISK, at)),
+        breached=Count("pk", filter=in_state(SlaState.BREACHED, at)),
         first_response=Avg(F("first_responded_at") - F("created_at")),
         resolution=Avg(F("resolved_at") - F("created_at")),
     )
     first_response, resolution = figures.pop("first_response"), figures.pop("resolution")
+    sla = {state: figures.pop(state) for state in ("at_risk", "breached")}
     return {
         **figures,
+        "sla": sla,
         "by_status": {**dict.fromkeys(Status.values, 0), **_counted(tickets, "status")},
         "by_priority": _by_priority(tickets),
         "avg_first_response_seconds": _seconds(first_response),

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from agents import services
 from agents.admin.base import NamedAdmin
-from agents.models import Skill, Team
+from agents.models import Skill, Team, User
+from servicedesk.errors import FieldError
 
 
 class WithAgents(NamedAdmin):
@@ -24,9 +27,31 @@ class WithAgents(NamedAdmin):
         return int(row.agent_count)
 
 
+class TeamForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_lead(self) -> User | None:
+        lead: User | None = self.cleaned_data["lead"]
+        if lead is not None:
+            before = Team.objects.filter(pk=self.instance.pk).first() or Team()
+            try:
+                services.check_lead(before, lead)
+            except FieldError as refused:
+                raise forms.ValidationError(refused.detail) from refused
+        return lead
+
+
 @admin.register(Team)
 class TeamAdmin(WithAgents):
-    list_display = ("name", "members")
+    list_display = ("name", "lead", "members")
+    list_select_related = ("lead",)
+    form = TeamForm
+    fields = ("name", "lead")
+    autocomplete_fields = ("lead",)
+
+    def create(self, data: dict[str, Any]) -> Team:
+        return services.create_team(**data)
+
+    def update(self, row: Any, data: dict[str, Any]) -> None:
+        services.update_team(team=row, **data)
 
     @admin.display(description="agents")
     def members(self, team: Any) -> str:

@@ -7,7 +7,16 @@ from rest_framework import serializers
 
 from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
 from agents.roles import permissions_of
-from servicedesk.api.fields import Bounded, Flag, Line, References, StrictSerializer, Text, Whole
+from servicedesk.api.fields import (
+    Bounded,
+    Flag,
+    Line,
+    Reference,
+    References,
+    StrictSerializer,
+    Text,
+    Whole,
+)
 
 
 class NamedSerializer(serializers.Serializer[Any]):
@@ -137,8 +146,26 @@ class UserChangesSerializer(StrictSerializer):
 
 
 class NewNamedSerializer(StrictSerializer):
-    """What a team or a skill is made of."""
+    """What a skill is made of."""
 
+    name = Line(max_length=100)
+
+
+class TeamSerializer(NamedSerializer):
+    lead = PersonSerializer(allow_null=True)
+
+
+class TeamChangesSerializer(StrictSerializer):
+    name = Line(max_length=100, required=False)
+    lead = Reference(
+        User.objects.all(),
+        required=False,
+        allow_null=True,
+        help_text="An agent or supervisor, who gets the team's tickets when they are escalated.",
+    )
+
+
+class NewTeamSerializer(TeamChangesSerializer):
     name = Line(max_length=100)
 
 

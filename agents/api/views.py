@@ -184,17 +184,29 @@ class NamedViewSet(DeskViewSet):
     list=extend_schema(summary="All teams"),
     create=extend_schema(
         summary="A new team",
-        request=shapes.NewNamedSerializer,
-        responses={201: shapes.NamedSerializer},
+        request=shapes.NewTeamSerializer,
+        responses={201: shapes.TeamSerializer},
+    ),
+    partial_update=extend_schema(
+        summary="Rename a team, or give it a lead",
+        request=shapes.TeamChangesSerializer,
+        responses=shapes.TeamSerializer,
     ),
 )
 @extend_schema(tags=["people"])
 class TeamViewSet(NamedViewSet):
-    queryset: QuerySet[Team] = Team.objects.all()
+    queryset: QuerySet[Team] = Team.objects.select_related("lead")
+    serializer_class = shapes.TeamSerializer
 
     def create(self, request: Request) -> Response:
-        team = services.create_named(Team, **read_body(shapes.NewNamedSerializer, request))
-        return Response(rendered(shapes.NamedSerializer, team), 201)
+        team = services.create_team(**read_body(shapes.NewTeamSerializer, request))
+        return Response(rendered(shapes.TeamSerializer, team), 201)
+
+    def partial_update(self, request: Request, pk: int) -> Response:
+        team = get_object_or_404(Team, pk=pk)
+        body = read_body(shapes.TeamChangesSerializer, request)
+        services.update_team(team=team, **body)
+        return Response(rendered(shapes.TeamSerializer, self.get_queryset().get(pk=pk)))
 
 
 @extend_schema_view(

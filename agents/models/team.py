@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import ClassVar
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -10,6 +11,8 @@ class Named(models.Model):
     """What people refer to by a name that is unique, whatever its case."""
 
     name = models.CharField(max_length=100, validators=[refuse_control_characters])
+    # Relations of what belongs to the row and goes with it, by accessor.
+    parts: ClassVar[frozenset[str]] = frozenset()
 
     class Meta:
         abstract = True
@@ -26,9 +29,9 @@ class Named(models.Model):
         return self.name
 
     def is_used(self) -> bool:
-        """Whether anything refers to it: a query for each kind of what may."""
-        relations = [relation.get_accessor_name() for relation in self._meta.related_objects]
-        return any(getattr(self, str(name)).exists() for name in relations)
+        """Whether anything but its parts refers to it: a query for each kind of what may."""
+        relations = {str(relation.get_accessor_name()) for relation in self._meta.related_objects}
+        return any(getattr(self, name).exists() for name in sorted(relations - self.parts))
 
 
 class Team(Named):

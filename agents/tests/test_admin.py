@@ -429,7 +429,7 @@ def test_the_console_writes_teams_and_skills_by_the_services(sam, team, vpn, con
         raise services.InUse("The service was asked.")
 
     browser = console(sam)
-    for name in ("create_named", "rename", "delete_named"):
+    for name in ("create_named", "rename", "delete_named", "create_team", "update_team"):
         monkeypatch.setattr(services, name, refuse)
     for kind, row in (("team", team), ("skill", vpn)):
         for page, data in [

@@ -218,12 +218,14 @@ def test_the_workload_is_by_agent_and_by_team(as_user, alice, bob, dana, sam, te
 # --- Teams and skills -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "kind"), [("teams", Team), ("skills", Skill)])
-def test_everybody_reads_and_supervisors_add(as_user, alice, bob, sam, path, kind):
+@pytest.mark.parametrize(
+    ("path", "kind", "more"), [("teams", Team, {"lead": None}), ("skills", Skill, {})]
+)
+def test_everybody_reads_and_supervisors_add(as_user, alice, bob, sam, path, kind, more):
     url = f"/api/{path}/"
     made = as_user(sam).post(url, {"name": " Second line "})
     assert made.status_code == 201
-    assert made.json() == {"id": kind.objects.get().pk, "name": "Second line"}
+    assert made.json() == {"id": kind.objects.get().pk, "name": "Second line", **more}
     for user in (alice, bob):
         assert as_user(user).get(url).json()["results"] == [made.json()]
         assert as_user(user).post(url, {"name": "x"}).status_code == 403

@@ -82,7 +82,8 @@ def page_size(request: Request) -> int:
 class KeysetPagination(BasePagination):
     """`{next, previous, results}`, and `count` where `?count=exact` asks for it.
 
-    A view may set `ordering`, a field name or `pk` with an optional `-`; the default is `-pk`.
+    A view may set `ordering` with an optional `-`; the default is `-pk`. It is a field, `pk` or
+    an annotation of its rows; never null.
     """
 
     def paginate_queryset(  # type: ignore[override]
@@ -93,10 +94,8 @@ class KeysetPagination(BasePagination):
         self.size = page_size(request)
         self.count = _count(queryset, request)
         name = self.ordering.removeprefix("-")
-        meta = queryset.model._meta
-        field = meta.pk if name == "pk" else meta.get_field(name)
         text = request.query_params.get("cursor")
-        cursor = Cursor.decode(text, self.ordering, field) if text else None
+        cursor = Cursor.decode(text, self.ordering, _field(queryset, name)) if text else None
         rows = self._fetch(queryset, name, cursor)
         self._remember_edges(rows, name)
         return rows
@@ -166,6 +165,14 @@ class KeysetPagination(BasePagination):
             ),
             _parameter("count", {"type": "string", "enum": ["exact"]}, "Ask for the exact count."),
         ]
+
+
+def _field(queryset: QuerySet[Any], name: str) -> Any:
+    """What kind of value the rows are ordered by."""
+    if name in queryset.query.annotations:
+        return queryset.query.annotations[name].output_field
+    meta = queryset.model._meta
+    return meta.pk if name == "pk" else meta.get_field(name)
 
 
 def _beyond(name: str, cursor: Cursor, direction: str) -> Q:

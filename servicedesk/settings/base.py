@@ -199,6 +199,8 @@ SPECTACULAR_SETTINGS = {
         "Priority": "tickets.models.ticket.PRIORITY_NAMES",
         "Role": "agents.models.Role",
         "Availability": "agents.models.Availability",
+        "SlaState": "tickets.sla.standing.SlaState",
+        "ClockState": "tickets.models.sla.SlaClock.State",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -211,9 +213,21 @@ SPECTACULAR_SETTINGS = {
 # --- The desk -------------------------------------------------------------------------
 
 # What each part of the assignment's score counts for; parts are in 0..1.
-ASSIGNMENT_WEIGHTS = {"skill": 0.25, "headroom": 0.25, "rest": 0.05, "affinity": 0.05}
+ASSIGNMENT_WEIGHTS = {
+    "skill": 0.25,
+    "headroom": 0.25,
+    "sla_fit": 0.40,
+    "rest": 0.05,
+    "affinity": 0.05,
+}
 # Since when an agent counts as fully rested after an assignment.
 ASSIGNMENT_FULL_REST = timedelta(hours=1)
+# How long an agent works on a ticket whose category does not say.
+ASSIGNMENT_HANDLING = timedelta(hours=1)
+# Out of the queue an agent gets at most so many tickets in so much time: whoever comes online
+# first must not be flooded with all that has waited.
+ASSIGNMENT_QUEUE_BURST = 5
+ASSIGNMENT_QUEUE_WINDOW = timedelta(minutes=1)
 # The share of a service level's time after which a ticket is at risk.
 SLA_WARNING_AT = 0.75
 # How long after closing a customer may reopen a ticket.

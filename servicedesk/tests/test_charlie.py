@@ -20,6 +20,7 @@ from servicedesk.tests import contract
 from tickets import services
 from tickets.lifecycle import Status
 from tickets.models import Category, Message, Notification, Priority, Ticket
+from tickets.services import setup
 
 # In every text of alice's there is one of these; her name is shown where names may be.
 SUBJECT, DESCRIPTION, REPLY, NOTE, TAG, RESOLUTION, RATING, ADDRESS, REASON = CANARIES = (
@@ -48,9 +49,15 @@ class Hers:
         if name == "user" and "participants" in path:
             return [self.alice.pk, *self.ids["participant"]]
         kind = path.removeprefix("/api/").partition("/")[0]
-        return {"tickets": [self.ticket.pk], "users": [self.alice.pk], "agents": self.ids["agent"]}[
-            kind
-        ]
+        return {
+            "tickets": [self.ticket.pk],
+            "users": [self.alice.pk],
+            "agents": self.ids["agent"],
+            "teams": self.ids["team"],
+            "calendars": self.ids["calendar"],
+            "sla-policies": self.ids["policy"],
+            "escalation-rules": self.ids["rule"],
+        }[kind]
 
 
 @pytest.fixture
@@ -84,6 +91,16 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
     )
     services.rate(ticket=ticket, score=1, comment=RATING, actor=alice, at=at)
     Ticket.objects.get(pk=ticket.pk)
+    calendar = setup.create_calendar(name="Closed hours", week={"monday": ["09:00-17:00"]})
+    policy = setup.create_policy(
+        name="Closed policy",
+        calendar=calendar,
+        requesters=[alice],
+        targets=[setup.Target(Priority.LOW, resolution=3600)],
+    )
+    rule = setup.create_rule(
+        name="Closed rule", trigger="sla_breached", teams=[team], notifies=["assignee"]
+    )
     ids = {
         "participant": [friend.pk],
         "agent": [dana.pk],
@@ -91,6 +108,9 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
         "notification": list(Notification.objects.values_list("pk", flat=True)),
         "category": [category.pk],
         "team": [team.pk],
+        "calendar": [calendar.pk],
+        "policy": [policy.pk],
+        "rule": [rule.pk],
     }
     return Hers(alice, ticket, ids)
 
@@ -180,6 +200,13 @@ def bodies(operation: dict[str, Any], hers: Hers) -> list[dict[str, Any] | None]
         return [None]
     content = operation["requestBody"]["content"]["application/json"]["schema"]
     schema = contract.resolved(content)
+    if "oneOf" in schema:
+        return [body for one in schema["oneOf"] for body in _bodies_of(one, hers)]
+    return _bodies_of(schema, hers)
+
+
+def _bodies_of(schema: dict[str, Any], hers: Hers) -> list[dict[str, Any] | None]:
+    schema = contract.resolved(schema)
     members = schema.get("properties", {})
     required = set(schema.get("required", []))
     samples = {name: value_of(name, inner, hers) for name, inner in members.items()}
@@ -200,7 +227,9 @@ def value_of(name: str, schema: dict[str, Any], hers: Hers) -> list[Any]:
         "team": [hers.ids["team"][0]],
         "teams": [hers.ids["team"]],
         "category": [hers.ids["category"][0]],
-        "ids": [hers.ids["notification"], "all"],
+        "ids": [[hers.ticket.pk], hers.ids["notification"], "all"],
+        "into": [hers.ticket.pk],
+        "action": ["status", "assign", "priority", "tag"],
         "status": ["open", "closed", "cancelled"],
         "username": ["stranger-made"],
         "email": ["stranger@desk.example"],
@@ -238,6 +267,7 @@ SHARED = {
     ("get", "/api/tickets/workflow/transitions"), ("get", "/api/notifications/"),
     ("get", "/api/auth/me"), ("post", "/api/auth/logout"), ("post", "/api/tickets/"),
     ("post", "/api/notifications/read"), ("put", "/api/agents/me/availability"),
+    ("post", "/api/tickets/bulk"),
 }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from servicedesk.errors import FieldError
 from tickets import services
 from tickets.admin.base import TicketAction
 from tickets.admin.editing import Edit
-from tickets.admin.fields import Note, Words
+from tickets.admin.fields import Note, TicketNumber, Words
 from tickets.lifecycle import Status
-from tickets.models import Priority
+from tickets.models import Priority, Ticket
 from tickets.models.message import MAX_BODY
 
 MAX_REASON = 2000
@@ -45,6 +45,8 @@ class Reply(TicketAction):
             is_internal=data["audience"] == "internal",
             client_msg_id=data["client_msg_id"],
         )
+        if self.ticket.merged_into_id and posted.follow_up:
+            return f"What you wrote is in {posted.message.ticket.number}, where this ticket goes on."
         if posted.follow_up:
             return f"This ticket is finished; your reply opened {posted.follow_up.number}."
         return "The note is saved." if posted.message.is_internal else "The reply is sent."
@@ -124,8 +126,24 @@ class Escalate(TicketAction):
         return f"Escalated to level {ticket.escalation_level}."
 
 
+class Merge(TicketAction):
+    """Needs the version: who merges has read what is about to go over."""
+
+    name = "merge"
+    into = TicketNumber(max_length=24, label="Into", help_text="The number of the other ticket.")
+
+    def run(self, *, at: datetime) -> str:
+        number = self.cleaned_data["into"]
+        into = Ticket.objects.visible_to(self.caller).filter(pk=number).first()
+        if into is None:
+            raise FieldError("into", f"There is no SD-{number} that you see.")
+        data = self._change(at)
+        services.merge(source=data.pop("ticket"), into=into, **data)
+        return f"{self.ticket.number} goes on in {into.number}."
+
+
 ACTIONS: dict[str, type[TicketAction]] = {
-    action.name: action for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit)
+    action.name: action for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit, Merge)
 }
 
 

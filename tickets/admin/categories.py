@@ -33,4 +33,9 @@ class CategoryAdmin(NamedAdmin):
 
 def _named(data: dict[str, Any]) -> dict[str, Any]:
     """The form's data under the names of the services."""
-    return {"name": data["name"], "team": data["team"], "required_skills": data["skills"]}
+    return {
+        "name": data["name"],
+        "team": data["team"],
+        "required_skills": data["skills"],
+        "handling_minutes": data["handling_minutes"],
+    }

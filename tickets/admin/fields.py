@@ -1,12 +1,29 @@
 """Fields of the console's forms."""
 
+import re
 from typing import Any
 
 from django import forms
 
 from servicedesk.api.text import refuse_control_characters
-from tickets.api.inputs import MAX_TAGS
 from tickets.models import Tag
+from tickets.models.category import MAX_TAGS
+
+
+NUMBER = re.compile(r"\s*(?:SD-|#)?(\d{1,18})\s*", re.IGNORECASE)
+
+
+class TicketNumber(forms.CharField):
+    """SD-42 or 42; inside it is the id."""
+
+    def clean(self, value: Any) -> int | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        found = NUMBER.fullmatch(text)
+        if found is None:
+            raise forms.ValidationError("A ticket's number, such as SD-42.")
+        return int(found[1])
 
 
 class Words(forms.CharField):

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from agents.admin.filters import BoundedFilter
 from agents.backends import find_user
 from agents.models import AgentProfile
 from tickets.models import Category
+from tickets.sla.standing import SOUGHT_STATES, in_state
 
 
 class CategoryFilter(BoundedFilter):
@@ -17,6 +20,24 @@ class CategoryFilter(BoundedFilter):
 
     def rows(self) -> QuerySet[Any]:
         return Category.objects.order_by("name", "pk")
+
+
+class SlaFilter(admin.SimpleListFilter):
+    """How the tickets stand now with what was promised."""
+
+    title = "service level"
+    parameter_name = "sla"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(state), str(state.label)) for state in SOUGHT_STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        state = self.value()
+        if not state:
+            return queryset
+        if state not in SOUGHT_STATES:
+            return queryset.none()
+        return queryset.filter(in_state(state, timezone.now()))
 
 
 class AssigneeFilter(BoundedFilter):

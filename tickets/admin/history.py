@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agents.admin.base import moment
 from agents.models import User
 from tickets.api.events import render_events
 from tickets.lifecycle import Status
-from tickets.models import Kind, Priority, Ticket, TicketEvent
+from tickets.models import Kind, Metric, Priority, Ticket, TicketEvent
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,17 @@ def _participants(data: dict[str, Any]) -> str:
     return f"{' and '.join(parts)} as participant"
 
 
+def _merged(data: dict[str, Any]) -> str:
+    if "into" in data:
+        return f"merged it into SD-{data['into']}"
+    return f"merged SD-{data['from']} into it"
+
+
+def _deadline(data: dict[str, Any]) -> str:
+    due_at = moment(datetime.fromisoformat(data["due_at"]))
+    return f"{Metric(data['metric']).label.lower()}, due {due_at}"
+
+
 HOW = {
     "auto": " by the score",
     "claim": ", by taking it",
@@ -100,5 +112,8 @@ SENTENCES: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.ESCALATED: _escalated,
     Kind.MESSAGE_CREATED: _message,
     Kind.PARTICIPANTS_CHANGED: _participants,
+    Kind.MERGED: _merged,
+    Kind.SLA_WARNED: lambda data: f"warned that time runs out: {_deadline(data)}",
+    Kind.SLA_BREACHED: lambda data: f"noted a broken promise: {_deadline(data)}",
     Kind.RATED: lambda data: f"rated the resolution {data['score']} of 5",
 }

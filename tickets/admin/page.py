@@ -1,6 +1,6 @@
 """What a ticket's page shows. Reads only, in a number of queries that does not grow."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import AgentProfile, User
 from tickets import lifecycle
-from tickets.admin import editing
+from tickets.admin import editing, service_level
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
 from tickets.admin.history import history_of
@@ -67,12 +67,14 @@ def context_of(
         "older_events": older_events,
         "moves": moves,
         "asks_for_words": any(move.asks and not move.refused for move in moves),
+        "sla": service_level.context_of(ticket, at),
         "decision": _decision(ticket),
         "agents": _agents(ticket),
         "rating": Rating.objects.filter(ticket=ticket).first(),
         "resolution": _html(ticket.resolution),
         "forms": _forms(ticket, caller, refused),
         "refused": refused,
+        "can_merge": ticket.merged_into_id is None and ticket.status != lifecycle.Status.CANCELLED,
         "can_escalate": not ticket.is_ended and ticket.escalation_level < MAX_ESCALATION_LEVEL,
     }
 
@@ -88,7 +90,7 @@ def _opening(ticket: Ticket) -> Said:
 
 def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
     """The newest messages, oldest first, and whether there are earlier ones."""
-    messages = Message.objects.filter(ticket=ticket).select_related("author").order_by("-id")
+    messages = Message.objects.filter(ticket=ticket).select_related("author").order_by("-created_at", "-id")
     found = list(messages if is_whole else messages[: MESSAGES_SHOWN + 1])
     shown = found if is_whole else found[:MESSAGES_SHOWN]
     return [_said(message, ticket) for message in reversed(shown)], len(found) > len(shown)
@@ -102,17 +104,20 @@ def _said(message: Message, ticket: Ticket) -> Said:
 
 def _moves(ticket: Ticket, caller: User, at: datetime) -> list[MoveButton]:
     now, part = situation_of(ticket, at), part_of(caller, ticket)
-    # As if everything that can be typed were typed: what is refused then is refused for good.
-    told = replace(now, has_comment=True, has_public_comment=True, has_resolution=True)
     return [
-        MoveButton(
-            to=move.target,
-            label=move.label,
-            refused=_sentences(lifecycle.refusals(move, told, part)),
-            asks=_sentences(lifecycle.refusals(move, now, part)),
-        )
+        _button(move, lifecycle.refusals(move, now, part))
         for move in lifecycle.moves_from(now.status)
     ]
+
+
+def _button(move: lifecycle.Transition, reasons: list[lifecycle.Reason]) -> MoveButton:
+    """What nothing that can be typed would mend bars the move for good."""
+    return MoveButton(
+        to=move.target,
+        label=move.label,
+        refused=_sentences([reason for reason in reasons if reason.asks_for is None]),
+        asks=_sentences(reasons),
+    )
 
 
 def _sentences(reasons: list[lifecycle.Reason]) -> str:

@@ -1,6 +1,5 @@
 """The list of tickets, and where their page and its actions are reached."""
 
-import re
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,12 +18,13 @@ from servicedesk.errors import DomainError
 from tickets.admin import page
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
-from tickets.admin.filters import AssigneeFilter, CategoryFilter
+from tickets.admin.fields import NUMBER
+from tickets.admin.filters import AssigneeFilter, CategoryFilter, SlaFilter
 from tickets.admin.refusals import sentence
+from tickets.admin.service_level import due_words
 from tickets.models import Ticket
 from tickets.search import matching
-
-NUMBER = re.compile(r"\s*(?:SD-|#)?(\d{1,18})\s*", re.IGNORECASE)
+from tickets.sla.standing import DUE_ORDER, SlaState, state_of, with_due_order
 
 
 @admin.register(Ticket)
@@ -34,19 +34,20 @@ class TicketAdmin(ConsoleAdmin):
         "subject",
         "status_pill",
         "priority_label",
+        "due",
         "assignee",
         "team",
         "requester",
         "updated",
     )
     list_display_links = ("number_column", "subject")
-    list_filter = ("status", "priority", AssigneeFilter, TeamFilter, CategoryFilter)
+    list_filter = ("status", "priority", SlaFilter, AssigneeFilter, TeamFilter, CategoryFilter)
     list_select_related = ("assignee", "team", "requester")
     # Only shows the box: what is searched is the full text (get_search_results).
     search_fields = ("subject",)
     search_help_text = "Words of the subject, the description or the conversation; or a number"
     ordering = ("-updated_at", "-id")
-    sortable_by = ("priority_label", "updated")
+    sortable_by = ("priority_label", "due", "updated")
     actions = None
 
     @admin.display(description="number")
@@ -63,6 +64,16 @@ class TicketAdmin(ConsoleAdmin):
         label = ticket.get_priority_display()
         return format_html('<span class="desk-priority is-{}">{}</span>', ticket.priority, label)
 
+    @admin.display(description="due", ordering=DUE_ORDER)
+    def due(self, ticket: Ticket) -> str | None:
+        at = timezone.now()
+        state, when = state_of(ticket, at), moment(ticket.sla_due_at)
+        if state == SlaState.NONE:
+            return None
+        hint = f"{state.label}, due {when}" if when else state.label
+        words = due_words(ticket, at)
+        return format_html('<span class="desk-due is-{}" title="{}">{}</span>', state, hint, words)
+
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, ticket: Ticket) -> str | None:
         is_recent = ticket.updated_at.year == timezone.now().year
@@ -72,7 +83,7 @@ class TicketAdmin(ConsoleAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket]:
-        return Ticket.objects.visible_to(request.user)
+        return with_due_order(Ticket.objects.visible_to(request.user))
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str

@@ -41,7 +41,7 @@ class ResyncRequired(DomainError):
 class MessageViewSet(TicketPartViewSet):
     queryset = Message.objects.none()
     serializer_class = shapes.MessageSerializer
-    ordering = "pk"
+    ordering = "created_at"
 
     @extend_schema(responses=shapes.MessageSerializer(many=True))
     def list(self, request: Request, pk: int) -> Response:

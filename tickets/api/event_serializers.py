@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.api.serializers import PersonSerializer
-from tickets.models import Kind
+from tickets.models import Kind, Metric
 
 
 class ActorSerializer(PersonSerializer):
@@ -23,6 +23,7 @@ def _members(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_MOMENT = {"type": "string", "format": "date-time"}
 _PERSON = {"$ref": "#/components/schemas/Person"}
 _NOBODY_OR_PERSON = {"oneOf": [_PERSON, {"type": "null"}]}
 _PEOPLE = {"type": "array", "items": _PERSON}
@@ -50,8 +51,15 @@ _STATUS, _PRIORITY = ({"$ref": f"#/components/schemas/{n}"} for n in ("Status", 
                 rule={"type": "integer"},
                 notifies={"type": "array", "items": _TEXT},
             ),
-            _members({"message": {"$ref": "#/components/schemas/Message"}}),
+            # `merged_from`: it was said in a ticket that was merged into this one.
+            _members(
+                {"message": {"$ref": "#/components/schemas/Message"}},
+                merged_from={"type": "integer"},
+            ),
+            _members({"into": {"type": "integer"}}),
+            _members({"from": {"type": "integer"}}),
             _members({"added": _PEOPLE, "removed": _PEOPLE}),
+            _members({"metric": {"enum": Metric.values}, "due_at": _MOMENT}),
             _members({"score": {"type": "integer", "minimum": 1, "maximum": 5}}),
         ],
     }

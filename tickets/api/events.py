@@ -48,8 +48,10 @@ def _render(
     is_staff = caller.is_desk_staff
     data = dict(event.data if is_staff else event.public_data or {})
     if event.kind == Kind.MESSAGE_CREATED:
-        message = messages[data["message"]]
-        data["message"] = MessageSerializer(message, context={"caller": caller}).data
+        message = MessageSerializer(messages[data["message"]], context={"caller": caller}).data
+        # Its place is the one it has in this log, also where it has gone on with a merger.
+        place = event.seq if is_staff else event.public_seq
+        data["message"] = {**message, "seq": place}
     for key in PEOPLE_IN.get(Kind(event.kind), ()):
         data[key] = _named(data[key], people)
     return {

@@ -7,6 +7,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django_filters.fields import IsoDateTimeField
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -18,6 +19,7 @@ from tickets.lifecycle import Status
 from tickets.models import Priority, Ticket
 from tickets.models.ticket import TicketQuerySet
 from tickets.search import MAX_QUERY, matching
+from tickets.sla.standing import DUE_ORDER, SOUGHT_STATES, in_any_state, with_due_order
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 # By the name in the API: the field for staff and the field for customers.
@@ -25,6 +27,7 @@ ORDERINGS = {
     "updated_at": ("updated_at", "public_updated_at"),
     "created_at": ("created_at", "created_at"),
     "priority": ("priority", "priority"),
+    "due_at": (DUE_ORDER, DUE_ORDER),
 }
 ORDERING_NAMES = [sign + name for name in ORDERINGS for sign in ("", "-")]
 # Parameters of the paging, which are not filters.
@@ -35,14 +38,25 @@ def _split(value: str) -> list[str]:
     return [part for part in value.split(",") if part]
 
 
-def ordering_of(request: Request, caller: User, default: str = "-updated_at") -> str:
-    """The model field to order by, with its sign. Raises FieldError for an unknown one."""
-    asked = request.query_params.get("ordering") or default
+def ordering_of(request: Request, caller: User) -> str:
+    """What `orderable` tickets are ordered by, with its sign. Raises FieldError."""
+    asked = request.query_params.get("ordering") or "-updated_at"
     name = asked.removeprefix("-")
     if name not in ORDERINGS:
         raise FieldError("ordering", f"Known orderings: {', '.join(ORDERINGS)}.")
     field = ORDERINGS[name][0 if caller.is_desk_staff else 1]
     return f"-{field}" if asked.startswith("-") else field
+
+
+def newest_change(caller: User) -> str:
+    """The order of the newest change that the caller can see."""
+    return f"-{ORDERINGS['updated_at'][0 if caller.is_desk_staff else 1]}"
+
+
+def orderable(tickets: TicketQuerySet, request: Request) -> TicketQuerySet:
+    """The tickets with what `ordering_of` says, where that is no field of theirs."""
+    asked = request.query_params.get("ordering", "").removeprefix("-")
+    return with_due_order(tickets) if asked == "due_at" else tickets
 
 
 class KeysField(forms.CharField):
@@ -105,6 +119,7 @@ class TicketFilters(django_filters.FilterSet):
     category = IdsFilter(method="by_reference", words=("none",))
     tag = django_filters.CharFilter(method="by_tag", max_length=500)
     escalated = django_filters.BooleanFilter(method="by_escalation")
+    sla = KeysFilter(method="by_sla", known=[str(state) for state in SOUGHT_STATES])
     created_after = MomentFilter("created_at", "gte")
     created_before = MomentFilter("created_at", "lt")
     updated_after = MomentFilter(method="by_update")
@@ -113,6 +128,10 @@ class TicketFilters(django_filters.FilterSet):
     class Meta:
         model = Ticket
         fields: list[str] = []
+
+    def __init__(self, *args: Any, at: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.at = at
 
     def is_valid(self) -> bool:
         """Also refuses parameters that are no filters."""
@@ -147,6 +166,9 @@ class TicketFilters(django_filters.FilterSet):
             tickets.filter(escalation_level__gt=0) if value else tickets.filter(escalation_level=0)
         )
 
+    def by_sla(self, tickets: TicketQuerySet, name: str, words: list[str]) -> Any:
+        return tickets.filter(in_any_state(words, self.at))
+
     def by_update(self, tickets: TicketQuerySet, name: str, value: Any) -> Any:
         field = ORDERINGS["updated_at"][0 if self.request.user.is_desk_staff else 1]
         return tickets.filter(**{f"{field}__gte": value})
@@ -177,6 +199,7 @@ FILTER_PARAMETERS = [
     _list_of("category", _TEXT, "Ids or `none`."),
     _list_of("tag", _TEXT, "Names; any of them will do."),
     _one("escalated", {"type": "boolean"}),
+    _list_of("sla", {"type": "string", "enum": SOUGHT_STATES}, "How the ticket stands now."),
     _one("created_after", _MOMENT),
     _one("created_before", _MOMENT),
     _one("updated_after", _MOMENT),
@@ -185,11 +208,16 @@ FILTER_PARAMETERS = [
 
 
 def filtered(
-    tickets: TicketQuerySet, request: Request, names: dict[str, str] | None = None
+    tickets: TicketQuerySet,
+    request: Request,
+    names: dict[str, str] | None = None,
+    at: datetime | None = None,
 ) -> TicketQuerySet:
-    """The tickets that the query string asks for. Raises FieldError for what it may not hold.
+    """The tickets that the query string asks for, ready to be ordered as it says. Raises
+    FieldError for what it may not hold.
 
-    `names` translates parameters to filters; without it, each filter goes by its own name.
+    `names` translates parameters to filters; without it, each filter goes by its own name. `at`
+    is the moment that `sla` speaks of, now by default.
     """
     query = request.query_params.dict()
     if odd := [name for name, value in query.items() if "\x00" in value]:
@@ -198,10 +226,9 @@ def filtered(
         if unknown := sorted(set(query) - set(names)):
             raise FieldError(unknown[0], "There is no such filter.")
         query = {names[key]: value for key, value in query.items()}
-    filters = TicketFilters(query, queryset=tickets, request=request)
+    filters = TicketFilters(query, queryset=tickets, request=request, at=at or timezone.now())
     if not filters.is_valid():
         name, messages = next(iter(filters.errors.items()))
         said = {filter_name: key for key, filter_name in (names or {}).items()}
         raise FieldError(said.get(name, name), str(messages[0]))
-    found: TicketQuerySet = filters.qs
-    return found
+    return orderable(filters.qs, request)

@@ -20,11 +20,10 @@ from servicedesk.api.fields import (
 from tickets.api.serializers import PriorityField
 from tickets.lifecycle import Status
 from tickets.models import Category, Channel, Priority
-from tickets.models.category import MAX_TAG
+from tickets.models.category import MAX_HANDLING_MINUTES, MAX_TAG, MAX_TAGS
 from tickets.models.message import MAX_BODY
 
 MAX_DESCRIPTION = 50_000
-MAX_TAGS = 20
 
 
 class SkillNames(Bounded):
@@ -149,3 +148,6 @@ class NewCategorySerializer(StrictSerializer):
     name = Line(max_length=100)
     team = Reference(TEAMS, required=False, allow_null=True, default=None)
     required_skills = SkillNames(default=list)
+    handling_minutes = Whole(
+        min_value=1, max_value=MAX_HANDLING_MINUTES, default=None, allow_null=True
+    )

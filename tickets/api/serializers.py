@@ -9,6 +9,7 @@ from agents.api.serializers import NamedSerializer, PersonSerializer
 from agents.models import User
 from servicedesk.api.fields import Names
 from tickets import lifecycle
+from tickets.api.sla_serializers import SlaSerializer, SlaSummarySerializer, in_full, summed_up
 from tickets.lifecycle import Status
 from tickets.models import Category, Channel, Message, Notification, Priority, Ticket
 from tickets.models.ticket import PRIORITY_NAMES
@@ -41,7 +42,7 @@ class StreamSerializer(serializers.Serializer[Any]):
 
 
 class SummarySerializer(serializers.Serializer[Ticket]):
-    """A ticket in a list. Needs `caller` in the context."""
+    """A ticket in a list. Needs `caller` and `at` in the context."""
 
     id = serializers.IntegerField()
     number = serializers.CharField()
@@ -62,6 +63,7 @@ class SummarySerializer(serializers.Serializer[Ticket]):
     first_responded_at = serializers.DateTimeField(allow_null=True)
     resolved_at = serializers.DateTimeField(allow_null=True)
     closed_at = serializers.DateTimeField(allow_null=True)
+    sla = serializers.SerializerMethodField()
     version = serializers.IntegerField()
 
     @property
@@ -80,6 +82,10 @@ class SummarySerializer(serializers.Serializer[Ticket]):
         is_staff = self.caller.is_desk_staff
         return ticket.updated_at if is_staff else ticket.public_updated_at
 
+    @extend_schema_field(SlaSummarySerializer)
+    def get_sla(self, ticket: Ticket) -> Any:
+        return SlaSummarySerializer(summed_up(ticket, self.context["at"])).data
+
 
 class DetailSerializer(SummarySerializer):
     """One ticket."""
@@ -87,6 +93,7 @@ class DetailSerializer(SummarySerializer):
     description = serializers.CharField()
     resolution = serializers.CharField()
     follow_up_of = serializers.IntegerField(source="follow_up_of_id", allow_null=True)
+    merged_into = serializers.IntegerField(source="merged_into_id", allow_null=True)
     participants = PersonSerializer(many=True, source="participants.all")
     allowed_actions = serializers.SerializerMethodField()
     stream = serializers.SerializerMethodField()
@@ -98,6 +105,10 @@ class DetailSerializer(SummarySerializer):
         """The statuses that this caller may move the ticket to."""
         now = situation_of(ticket, self.context["at"])
         return [str(to) for to in lifecycle.allowed_targets(now, part_of(self.caller, ticket))]
+
+    @extend_schema_field(SlaSerializer)
+    def get_sla(self, ticket: Ticket) -> Any:
+        return SlaSerializer(in_full(ticket, self.context["at"])).data
 
     @extend_schema_field(StreamSerializer)
     def get_stream(self, ticket: Ticket) -> Any:
@@ -130,6 +141,7 @@ class PartsSerializer(serializers.Serializer[Any]):
 
     skill = serializers.FloatField()
     headroom = serializers.FloatField()
+    sla_fit = serializers.FloatField()
     rest = serializers.FloatField()
     affinity = serializers.FloatField()
 
@@ -141,7 +153,7 @@ class CandidateSerializer(serializers.Serializer[Any]):
     eligible = serializers.BooleanField()
     gates = serializers.ListField(
         child=serializers.CharField(),
-        help_text="inactive away not_in_team missing_skill at_capacity excluded",
+        help_text="inactive away not_in_team missing_skill at_capacity excluded flooded",
     )
     summary = serializers.CharField()
 
@@ -189,7 +201,9 @@ class MessageSerializer(serializers.Serializer[Message]):
 
 class PostedSerializer(MessageSerializer):
     ticket = DetailSerializer(
-        required=False, help_text="The follow-up ticket, where the reply came too late to reopen."
+        required=False,
+        help_text="The ticket that the reply went to, where that is another one: the follow-up of "
+        "one that it came too late to reopen, or what this one was merged into.",
     )
 
 
@@ -256,6 +270,13 @@ class RatingSerializer(serializers.Serializer[Any]):
     rated_at = serializers.DateTimeField()
 
 
+class SlaFiguresSerializer(serializers.Serializer[Any]):
+    """Tickets that stand so now, as the filter `sla` finds them."""
+
+    at_risk = serializers.IntegerField()
+    breached = serializers.IntegerField()
+
+
 class AgentFiguresSerializer(serializers.Serializer[Any]):
     agent = NamedSerializer()
     open = serializers.IntegerField()
@@ -269,6 +290,7 @@ class StatsSerializer(serializers.Serializer[Any]):
     unassigned = serializers.IntegerField()
     by_status = serializers.DictField(child=serializers.IntegerField())
     by_priority = serializers.DictField(child=serializers.IntegerField())
+    sla = SlaFiguresSerializer()
     created_today = serializers.IntegerField()
     resolved_today = serializers.IntegerField()
     avg_first_response_seconds = serializers.FloatField(allow_null=True)
@@ -281,3 +303,4 @@ class CategorySerializer(serializers.Serializer[Category]):
     name = serializers.CharField()
     team = NamedSerializer(allow_null=True)
     required_skills = Names(source="skills")
+    handling_minutes = serializers.IntegerField(allow_null=True)

@@ -13,7 +13,13 @@ from servicedesk.api.views import DeskViewSet, read_body, rendered
 from tickets import lifecycle, services
 from tickets.api import inputs
 from tickets.api import serializers as shapes
-from tickets.api.filters import FILTER_PARAMETERS, ORDERING_NAMES, filtered, ordering_of
+from tickets.api.filters import (
+    FILTER_PARAMETERS,
+    ORDERING_NAMES,
+    filtered,
+    newest_change,
+    ordering_of,
+)
 from tickets.api.lookup import (
     TicketAnswer,
     change_by,
@@ -43,16 +49,17 @@ class TicketViewSet(DeskViewSet):
             OpenApiParameter(
                 "ordering",
                 {"type": "string", "enum": ORDERING_NAMES, "default": "-updated_at"},
-                description="`-` for descending; by priority, low comes first.",
+                description="`-` for descending; by priority, low comes first; by due time, "
+                "what has none comes last.",
             ),
         ],
     )
     def list(self, request: Request) -> Response:
         """The tickets the caller may see, newest change first."""
-        caller = caller_of(request)
+        caller, at = caller_of(request), timezone.now()
         self.ordering = ordering_of(request, caller)
-        tickets = filtered(Ticket.objects.visible_to(caller), request)
-        return self.page_of(tickets.with_people(), caller=caller)
+        tickets = filtered(Ticket.objects.visible_to(caller), request, at=at)
+        return self.page_of(tickets.with_people(), caller=caller, at=at)
 
     @extend_schema(
         request=inputs.NewTicketByStaffSerializer, responses={201: shapes.CreatedSerializer}
@@ -115,6 +122,6 @@ class TicketViewSet(DeskViewSet):
         text = refuse_nul("q", request.query_params.get("q", ""))
         tickets = Ticket.objects.visible_to(caller).filter(status__in=lifecycle.OPEN_STATUSES)
         found = matching(tickets, text, notes=caller.is_desk_staff, any_word=True)
-        rows = found.with_people().order_by(ordering_of(request, caller), "-pk")[:SIMILAR]
-        results = rendered(shapes.SummarySerializer, list(rows), caller=caller)
+        rows = found.with_people().order_by(newest_change(caller), "-pk")[:SIMILAR]
+        results = rendered(shapes.SummarySerializer, list(rows), caller=caller, at=timezone.now())
         return Response({"next": None, "previous": None, "results": results})

@@ -21,9 +21,11 @@ from tickets.api.lookup import (
     ticket_answer,
     visible_ticket,
 )
+from tickets.api.sla_serializers import DeadlineSerializer
 from tickets.lifecycle import Status
 from tickets.models import Ticket
 from tickets.parts import part_of, situation_of
+from tickets.sla.explain import explain_clocks
 
 
 @extend_schema(tags=["work"])
@@ -99,7 +101,12 @@ class WorkViewSet(TicketPartViewSet):
 
     @extend_schema(responses=shapes.MovesSerializer)
     def transitions(self, request: Request, pk: int) -> Response:
-        """Every move from here, and for those refused to the caller every reason."""
+        """Every move from here, and for those refused to the caller every reason.
+
+        `available` says whether a bare request would do it. The reasons `comment_required` and
+        `resolution_required` are mended by a request that brings `comment` or `resolution` along:
+        the ticket's `allowed_actions` count a move in that lacks nothing else.
+        """
         ticket = visible_ticket(request, pk)
         now, part = situation_of(ticket, timezone.now()), part_of(caller_of(request), ticket)
         moves = [
@@ -114,6 +121,19 @@ class WorkViewSet(TicketPartViewSet):
         ]
         data = {"current": ticket.status, "transitions": moves}
         return Response(rendered(shapes.MovesSerializer, data))
+
+    @extend_schema(responses=DeadlineSerializer)
+    def sla(self, request: Request, pk: int) -> Response:
+        """The deadline explained: each clock's start, pauses, working intervals and due time."""
+        ticket, at = visible_ticket(request, pk), timezone.now()
+        policy = ticket.sla_policy
+        data = {
+            "policy": policy,
+            "calendar": policy.calendar if policy else None,
+            "at": at,
+            "clocks": explain_clocks(ticket, at),
+        }
+        return Response(rendered(DeadlineSerializer, data))
 
     @extend_schema(responses=shapes.RecommendationsSerializer)
     def recommendations(self, request: Request, pk: int) -> Response:

@@ -1,14 +1,14 @@
 """What agents know, learnt from the imported tickets they resolved."""
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.db.models import Count
 
 from agents.models import AgentSkill, Skill
 from tickets.importing import names
 from tickets.lifecycle import Status
-from tickets.models import Category, Ticket
+from tickets.models import Category, CategoryExperience, Ticket
 
 # From how many resolved tickets of a category on somebody has level 1, 2, 3, 4 and 5 in the
 # skill of its name: one shows that they have seen it, 150 that others ask them.
@@ -35,13 +35,39 @@ def learn(pairs: Collection[tuple[int, int]]) -> int:
         )
     )
     skills, made = names.find_or_make(Skill, titles.values())
-    levels = {
-        (agent, skills[titles[category]]): level_of(resolved)
-        for (agent, category), resolved in _resolved({agent for agent, _ in pairs}).items()
-        if (agent, category) in pairs
+    counts = {
+        pair: resolved
+        for pair, resolved in _resolved({agent for agent, _ in pairs}).items()
+        if pair in pairs
     }
-    _raise_to(levels)
+    _raise_to(
+        {
+            (agent, skills[titles[category]]): level_of(resolved)
+            for (agent, category), resolved in counts.items()
+        }
+    )
+    _remember(counts)
     return made
+
+
+def _remember(counts: Mapping[tuple[int, int], int]) -> None:
+    """The agents' experience with the categories is at least what they have resolved of them."""
+    have = {
+        (agent, category): resolved
+        for agent, category, resolved in CategoryExperience.objects.filter(
+            agent__in={agent for agent, _ in counts}
+        ).values_list("agent", "category", "resolved")
+    }
+    CategoryExperience.objects.bulk_create(
+        [
+            CategoryExperience(agent_id=agent, category_id=category, resolved=resolved)
+            for (agent, category), resolved in sorted(counts.items())
+            if resolved > have.get((agent, category), 0)
+        ],
+        update_conflicts=True,
+        unique_fields=["category", "agent"],
+        update_fields=["resolved"],
+    )
 
 
 def _resolved(agents: Collection[int]) -> dict[tuple[int, int], int]:

@@ -91,6 +91,7 @@ def _ticket(history: History, ids: Directory) -> Ticket:
         assignee_id=ids.agents.get(history.agent),
         reopen_count=history.reopen_count,
         resolution=history.resolution,
+        queued_at=None if history.agent else history.created_at,
         created_at=history.created_at,
         updated_at=history.updated_at,
         public_updated_at=history.updated_at,

@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='notification',
             name='kind',
-            field=models.CharField(choices=[('opened', 'Opened'), ('assigned', 'Assigned'), ('replied', 'Replied'), ('noted', 'Noted'), ('resolved', 'Resolved'), ('reopened', 'Reopened'), ('escalated', 'Escalated'), ('sla_warned', 'Sla Warned'), ('sla_breached', 'Sla Breached')], max_length=12),
+            field=models.CharField(choices=[('opened', 'Opened'), ('assigned', 'Assigned'), ('replied', 'Replied'), ('noted', 'Noted'), ('resolved', 'Resolved'), ('reopened', 'Reopened'), ('escalated', 'Escalated'), ('sla_warned', 'Sla Warned'), ("sla_breached", "Sla Breached"), ("merged", "Merged")], max_length=12),
         ),
         migrations.AlterField(
             model_name='ticketevent',

@@ -4,6 +4,8 @@ from django.db import models
 from agents.models import Named, Skill, Team
 from servicedesk.api.text import refuse_control_characters
 
+MAX_HANDLING_MINUTES = 60 * 24 * 366
+
 
 class Category(Named):
     """What a ticket is about. It may bring a team and the skills that such tickets need."""
@@ -26,7 +28,7 @@ class Category(Named):
     handling_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(60 * 24 * 366)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_HANDLING_MINUTES)],
         help_text="How long an agent works on such a ticket; blank: the desk's average.",
     )
 
@@ -35,6 +37,8 @@ class Category(Named):
 
 
 MAX_TAG = 50
+# So many a ticket has.
+MAX_TAGS = 20
 
 
 class Tag(models.Model):

@@ -22,6 +22,7 @@ class Notification(models.Model):
         ESCALATED = "escalated"
         SLA_WARNED = "sla_warned"
         SLA_BREACHED = "sla_breached"
+        MERGED = "merged"
 
     class Mail(models.TextChoices):
         NONE = "none"  # no address to send to

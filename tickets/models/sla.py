@@ -25,6 +25,8 @@ class Calendar(Named):
     # By weekday, such as {"monday": ["09:00-12:00", "13:00-17:30"], "saturday": ["22:00-06:00"]}.
     week = models.JSONField(default=dict)
 
+    parts = frozenset({"dates"})
+
     class Meta(Named.Meta):
         verbose_name = "business calendar"
 
@@ -87,6 +89,8 @@ class SlaPolicy(Named):
     categories = models.ManyToManyField(Category, blank=True, related_name="sla_policies")
     teams = models.ManyToManyField(Team, blank=True, related_name="sla_policies")
     requesters = models.ManyToManyField(User, blank=True, related_name="sla_policies")
+
+    parts = frozenset({"targets"})
 
     class Meta(Named.Meta):
         ordering = ["position", "id"]

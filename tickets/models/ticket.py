@@ -105,9 +105,8 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
 
     def with_people(self) -> "TicketQuerySet":
         """What a ticket's representation reads, in a fixed number of queries."""
-        return self.select_related("category", "team", "requester", "assignee").prefetch_related(
-            "tags", "required_skills"
-        )
+        named = self.select_related("category", "team", "requester", "assignee", "sla_policy")
+        return named.prefetch_related("tags", "required_skills")
 
 
 class Ticket(models.Model):

@@ -14,11 +14,13 @@ from tickets.services.assign import (
     claim,
     recommend,
 )
+from tickets.services.bulk import Outcome, change_each
 from tickets.services.category import create_category, update_category
 from tickets.services.close import close_resolved
-from tickets.services.edit import change_priority, update_ticket
+from tickets.services.edit import change_priority, change_tags, update_ticket
 from tickets.services.escalate import escalate, escalate_due
 from tickets.services.hand_back import hand_back, hand_back_stranded
+from tickets.services.merge import merge
 from tickets.services.move import change_status
 from tickets.services.open import open_ticket
 from tickets.services.rate import rate
@@ -29,14 +31,17 @@ from tickets.services.timekeeping import pass_time
 
 __all__ = [
     "NoAgentAvailable",
+    "Outcome",
     "Posted",
     "add_participant",
     "assign",
     "assign_automatically",
     "assign_if_possible",
     "assign_waiting",
+    "change_each",
     "change_priority",
     "change_status",
+    "change_tags",
     "claim",
     "close_resolved",
     "create_category",
@@ -45,6 +50,7 @@ __all__ = [
     "hand_back",
     "hand_back_stranded",
     "mark_read",
+    "merge",
     "open_ticket",
     "pass_time",
     "post_message",

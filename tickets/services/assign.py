@@ -141,15 +141,15 @@ def assign_automatically(
 
 
 @transaction.atomic
-def assign_waiting(*, ticket: Ticket, at: datetime) -> bool:
+def assign_waiting(*, ticket: Ticket, at: datetime, from_queue: bool = False) -> bool:
     """What the desk does by itself with a ticket nobody has; False where somebody has it by now.
 
-    Raises NoAgentAvailable.
+    `from_queue`: it has waited, and nobody shall be flooded. Raises NoAgentAvailable.
     """
     ticket = lock_ticket(ticket.pk)
     if ticket.assignee_id is not None or not ticket.weight:
         return False
-    _assign_best(ticket, None, at)
+    _assign_best(ticket, None, at, from_queue=from_queue)
     return True
 
 
@@ -161,29 +161,31 @@ def assign_if_possible(*, ticket: Ticket, at: datetime) -> bool:
         return False
 
 
-def _assign_best(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
-    work, ranked = _rank(ticket, at, available())
+def _assign_best(
+    ticket: Ticket, actor: User | None, at: datetime, *, from_queue: bool = False
+) -> Ticket:
+    work, ranked = _rank(ticket, at, available(), from_queue=from_queue)
     eligible = [scored for scored in ranked if scored.is_eligible]
     # Best first; whoever was filled up by somebody else in the meantime is passed over.
     for scored in eligible:
         agent_id = scored.candidate.id
         if agent_id == ticket.assignee_id:
             return ticket
-        if take_place(ticket, agent_id, at):
+        if take_place(ticket, agent_id, at, from_queue=from_queue):
             agent = User.objects.get(pk=agent_id)
             return hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
     # Whoever asked is told of those who are away, too; the desk itself does not ask.
     raise NoAgentAvailable(*_rank(ticket, at, everybody()) if actor else (work, ranked))
 
 
-def take_place(ticket: Ticket, agent_id: int, at: datetime) -> bool:
+def take_place(ticket: Ticket, agent_id: int, at: datetime, *, from_queue: bool = False) -> bool:
     """Claim a place in a savepoint, whose end lets go of an agent who turned out to be full.
 
     Kept locked while the next one is tried, two assignments would wait for each other.
     """
     with transaction.atomic():
         lock_agents([ticket.assignee_id, agent_id])
-        if claim_place(agent_id, weight=ticket.weight, at=at):
+        if claim_place(agent_id, weight=ticket.weight, at=at, from_queue=from_queue):
             return True
         transaction.set_rollback(True)
     return False
@@ -195,9 +197,12 @@ def recommend(*, ticket: Ticket, at: datetime) -> list[dict[str, Any]]:
     return scoring.describe(ranked[:SHOWN_CANDIDATES], work)
 
 
-def _rank(ticket: Ticket, at: datetime, among: QuerySet[AgentProfile]) -> tuple[Work, list[Scored]]:
-    work = work_of(ticket)
-    return work, scoring.rank(candidates_for(ticket, at, among), work, rules())
+def _rank(
+    ticket: Ticket, at: datetime, among: QuerySet[AgentProfile], *, from_queue: bool = False
+) -> tuple[Work, list[Scored]]:
+    work = work_of(ticket, at)
+    found = candidates_for(ticket, work, at, among, from_queue=from_queue)
+    return work, scoring.rank(found, work, rules())
 
 
 def _refuse_ended(ticket: Ticket) -> None:
@@ -243,7 +248,8 @@ def hand_over(
         candidates=scoring.describe(ranked[:KEPT_CANDIDATES], work),
     )
     data = {"from": before, "to": agent.pk, "method": method.value}
-    entries, changed = [Entry(Kind.ASSIGNED, data, data)], {"assignee"}
+    ticket.queued_at = None
+    entries, changed = [Entry(Kind.ASSIGNED, data, data)], {"assignee", "queued_at"}
     if ticket.status == Status.NEW:
         entries.append(move_by_itself(ticket, Status.OPEN, at=at))
         changed |= set(STATUS_FIELDS)
@@ -255,7 +261,8 @@ def back_to_queue(ticket: Ticket, actor: User | None, at: datetime) -> Ticket:
     """Take the ticket, locked, from its assignee; whoever looks for another does so later."""
     before = ticket.assignee_id
     reweigh(before, by=-ticket.weight)
-    ticket.assignee = None
+    ticket.assignee, ticket.queued_at = None, at
     data = {"from": before, "to": None, "method": Method.MANUAL.value}
-    record(ticket, Entry(Kind.ASSIGNED, data, data), actor=actor, at=at, changed=["assignee"])
+    entry, changed = Entry(Kind.ASSIGNED, data, data), ["assignee", "queued_at"]
+    record(ticket, entry, actor=actor, at=at, changed=changed)
     return ticket

@@ -5,11 +5,13 @@ from typing import Any
 from django.db import transaction
 
 from agents.models import Skill, User
-from servicedesk.errors import NotAllowed
+from servicedesk.errors import FieldError, NotAllowed
 from tickets.events import Entry, record
 from tickets.locks import lock_ticket
 from tickets.models import Kind, Priority, Ticket
+from tickets.models.category import MAX_TAGS
 from tickets.parts import require_staff
+from tickets.services.merge import refuse_merged
 from tickets.services.open import set_tags, tag_names
 
 PLAIN_FIELDS = ("subject", "description", "category", "team")
@@ -33,6 +35,7 @@ def update_ticket(
     """
     require_staff(actor)
     ticket = lock_ticket(ticket.pk, expected)
+    refuse_merged(ticket)
     changed = [name for name, value in (fields or {}).items() if getattr(ticket, name) != value]
     for name in changed:
         if name not in PLAIN_FIELDS:
@@ -70,9 +73,39 @@ def change_priority(
     """Give the ticket another priority; the same again changes nothing."""
     require_staff(actor)
     ticket = lock_ticket(ticket.pk, expected)
+    refuse_merged(ticket)
     if ticket.priority != to:
         entry = _set_priority(ticket, to, reason=reason)
         record(ticket, entry, actor=actor, at=at, changed=["priority"])
+    return ticket
+
+
+@transaction.atomic
+def change_tags(
+    *,
+    ticket: Ticket,
+    actor: User,
+    at: datetime,
+    add: Iterable[str] = (),
+    remove: Iterable[str] = (),
+) -> Ticket:
+    """Put tags on and take tags off, leaving the others as they are under the ticket's lock.
+
+    Raises FieldError where the ticket would have too many. What is so already is no change.
+    """
+    require_staff(actor)
+    ticket = lock_ticket(ticket.pk)
+    refuse_merged(ticket)
+    present = {tag.name for tag in ticket.tags.all()}
+    wanted = (present | tag_names(add)) - tag_names(remove)
+    if wanted == present:
+        return ticket
+    if len(wanted) > max(MAX_TAGS, len(present)):
+        raise FieldError("add", f"A ticket has at most {MAX_TAGS} tags.")
+    set_tags(ticket, wanted)
+    fields = {"fields": ["tags"]}
+    entry = Entry(Kind.UPDATED, fields, fields)
+    record(ticket, entry, actor=actor, at=at, changed=["version"])
     return ticket
 
 

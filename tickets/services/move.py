@@ -10,6 +10,7 @@ from agents.models import User
 from servicedesk.errors import FieldError
 from tickets import lifecycle
 from tickets.assignment.claim import force_place, reweigh
+from tickets.assignment.experience import learn
 from tickets.events import Entry, record
 from tickets.lifecycle import Part, Status
 from tickets.locks import lock_ticket
@@ -24,6 +25,7 @@ STATUS_FIELDS = (
     "reopen_count",
     "resolution",
     "waiting_since",
+    "queued_at",
 )
 
 
@@ -81,6 +83,8 @@ def apply_move(ticket: Ticket, to: Status, *, at: datetime, resolution: str = ""
 
     The only place that writes `status`.
     """
+    # As in the log, time does not run backwards.
+    at = max(at, ticket.updated_at)
     was, weighed = ticket.status, ticket.weight
     ticket.status = to
     if was in lifecycle.ENDED_STATUSES and to == Status.OPEN:
@@ -93,9 +97,19 @@ def apply_move(ticket: Ticket, to: Status, *, at: datetime, resolution: str = ""
     ticket.closed_at = at if to in lifecycle.FINAL_STATUSES else None
     if to in lifecycle.ENDED_STATUSES:
         ticket.waiting_since = None
+    elif was in lifecycle.ENDED_STATUSES and ticket.assignee_id is None:
+        ticket.queued_at = at
     reweigh(ticket.assignee_id, by=ticket.weight - weighed)
+    if to == Status.RESOLVED and not ticket.reopen_count:
+        _learn(ticket)
     data = {"from": was, "to": to}
     return Entry(Kind.STATUS_CHANGED, data, data)
+
+
+def _learn(ticket: Ticket) -> None:
+    """The assignee has one more resolved ticket of its category; once, though it be reopened."""
+    if ticket.assignee_id is not None and ticket.category_id is not None:
+        learn(agent_id=ticket.assignee_id, category_id=ticket.category_id)
 
 
 def move_by_itself(ticket: Ticket, to: Status, *, at: datetime) -> Entry:
@@ -105,7 +119,7 @@ def move_by_itself(ticket: Ticket, to: Status, *, at: datetime) -> Entry:
 
 
 def _take_over(ticket: Ticket, agent: User, at: datetime) -> Entry:
-    ticket.assignee = agent
+    ticket.assignee, ticket.queued_at = agent, None
     # The capacity does not matter: the ticket weighs nothing a moment later.
     force_place(agent.pk, weight=ticket.weight, at=at)
     AssignmentDecision.objects.create(

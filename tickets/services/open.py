@@ -37,6 +37,7 @@ def open_ticket(
         team=team or (category.team if category else None),
         follow_up_of=follow_up_of,
         created_at=at,
+        queued_at=at,
         waiting_since=at,
     )
     opened = {"subject": subject, "priority": priority.key, "channel": str(channel)}

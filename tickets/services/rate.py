@@ -8,6 +8,7 @@ from tickets.events import Entry, record
 from tickets.lifecycle import Status
 from tickets.locks import lock_ticket
 from tickets.models import Kind, Rating, Ticket
+from tickets.services.merge import refuse_merged
 
 
 class NotResolved(DomainError):
@@ -21,6 +22,7 @@ def rate(*, ticket: Ticket, score: int, actor: User, at: datetime, comment: str 
     ticket = lock_ticket(ticket.pk)
     if actor.pk != ticket.requester_id:
         raise NotAllowed("Only the requester rates a ticket.")
+    refuse_merged(ticket)
     if ticket.status not in (Status.RESOLVED, Status.CLOSED):
         raise NotResolved(f"The ticket is {ticket.status}.")
     rating, _ = Rating.objects.update_or_create(

@@ -11,10 +11,11 @@ from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.events import Entry, record
 from tickets.lifecycle import FINAL_STATUSES, Status, within_window
-from tickets.locks import lock_ticket
+from tickets.locks import lock_survivor
 from tickets.models import Message, Ticket
 from tickets.parts import is_agent_reply, require_staff
-from tickets.services.messages import add_message
+from tickets.services.merge import TicketMerged
+from tickets.services.messages import add_message, name_through
 from tickets.services.move import STATUS_FIELDS, move_by_itself
 from tickets.services.open import open_ticket
 
@@ -27,7 +28,8 @@ class IdempotencyConflict(DomainError):
 
 @dataclass(frozen=True)
 class Posted:
-    """`is_new` is False where the message was there already; `follow_up` where it opened one."""
+    """`is_new` is False where the message was there already; `follow_up` is the ticket that
+    it went to where that is not the one it was sent to: a follow-up, or the survivor of a merger."""
 
     message: Message
     is_new: bool = True
@@ -48,14 +50,19 @@ def post_message(
 
     The desk's first reply opens a new ticket and sets `first_responded_at`; a customer's reply
     takes a pending or resolved ticket, and a closed one within its window, back to open. After
-    that, or once cancelled, it opens a follow-up ticket. The same `client_msg_id` again answers
-    the same message; with another body it raises IdempotencyConflict.
+    that, or once cancelled, it opens a follow-up ticket. What is sent to a merged ticket reaches
+    its survivor; raises TicketMerged where the author may not see that one. The same
+    `client_msg_id` again answers the same message; with another body it raises IdempotencyConflict.
     """
     if is_internal:
         require_staff(author)
-    ticket = lock_ticket(ticket.pk)
-    if client_msg_id and (earlier := _sent_before(ticket, author, client_msg_id)):
-        return _again(earlier, ticket, body, is_internal)
+    address, ticket = ticket.pk, lock_survivor(ticket.pk)
+    if client_msg_id and (earlier := _sent_before(address, ticket, author, client_msg_id)):
+        return _again(earlier, address, body, is_internal)
+    if ticket.pk != address:
+        if not Ticket.objects.visible_to(author).filter(pk=ticket.pk).exists():
+            raise TicketMerged("It was merged into a ticket that you do not see.")
+        client_msg_id = name_through(address, client_msg_id)
     is_customer_reply = not is_internal and not is_agent_reply(author, ticket)
     if is_customer_reply and not _takes_replies(ticket, at):
         return _follow_up(ticket, author, body, at, client_msg_id)
@@ -67,7 +74,7 @@ def post_message(
         entries.append(move_by_itself(ticket, target, at=at))
         changed |= set(STATUS_FIELDS)
     record(ticket, *entries, actor=author, at=at, changed=changed)
-    return Posted(_message_of(ticket, entry))
+    return Posted(_message_of(entry), follow_up=ticket if ticket.pk != address else None)
 
 
 def _moves_to(ticket: Ticket, is_internal: bool, is_customer_reply: bool) -> Status | None:
@@ -110,24 +117,26 @@ def _follow_up(
     posted = post_message(
         ticket=follow_up, author=author, body=body, at=at, client_msg_id=client_msg_id
     )
-    return replace(posted, follow_up=follow_up)
+    return replace(posted, follow_up=posted.follow_up or follow_up)
 
 
-def _sent_before(ticket: Ticket, author: User, client_msg_id: str) -> Message | None:
-    here_or_in_follow_up = Q(ticket=ticket) | Q(ticket__follow_up_of=ticket)
-    return (
-        Message.objects.filter(here_or_in_follow_up, author=author, client_msg_id=client_msg_id)
-        .select_related("ticket", "author")
-        .first()
+def _sent_before(address: int, ticket: Ticket, author: User, client_msg_id: str) -> Message | None:
+    """The message of this name that was sent to `address`, wherever it is now."""
+    through = name_through(address, client_msg_id)
+    here = Q(ticket=ticket, client_msg_id=client_msg_id if ticket.pk == address else through)
+    follow_ups = Q(
+        ticket__follow_up_of__in={address, ticket.pk}, client_msg_id__in=[client_msg_id, through]
     )
+    sent = Message.objects.filter(here | follow_ups, author=author)
+    return sent.select_related("ticket", "author").first()
 
 
-def _again(earlier: Message, ticket: Ticket, body: str, is_internal: bool) -> Posted:
+def _again(earlier: Message, address: int, body: str, is_internal: bool) -> Posted:
     if earlier.body != body or earlier.is_internal != is_internal:
         raise IdempotencyConflict("Use a new client_msg_id for a new message.")
-    moved = earlier.ticket if earlier.ticket_id != ticket.pk else None
+    moved = earlier.ticket if earlier.ticket_id != address else None
     return Posted(earlier, is_new=False, follow_up=moved)
 
 
-def _message_of(ticket: Ticket, entry: Entry) -> Message:
+def _message_of(entry: Entry) -> Message:
     return Message.objects.select_related("author").get(pk=entry.data["message"])

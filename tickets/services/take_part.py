@@ -8,6 +8,7 @@ from tickets.events import Entry, record
 from tickets.locks import lock_ticket
 from tickets.models import Kind, Participant, Ticket
 from tickets.parts import require_staff
+from tickets.services.merge import refuse_merged
 
 
 @transaction.atomic
@@ -17,6 +18,7 @@ def add_participant(*, ticket: Ticket, user: User, actor: User, at: datetime) ->
     if not user.is_active:
         raise FieldError("user", "This account is inactive.")
     ticket = lock_ticket(ticket.pk)
+    refuse_merged(ticket)
     _, is_new = Participant.objects.get_or_create(
         ticket=ticket, user=user, defaults={"added_at": at}
     )

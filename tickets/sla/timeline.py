@@ -17,11 +17,14 @@ class Timeline:
     periods: Sequence[Period]
     at: datetime
 
+    @property
+    def still_statuses(self) -> set[str]:
+        """Those in which the clocks stand still: which the policy names, and the ended ones."""
+        return {*self.policy.pauses, *ENDED_STATUSES}
+
     def pauses(self, since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-        """When the clocks stood still between two instants: in the statuses that the policy
-        names, and while the ticket was ended."""
-        still = {*self.policy.pauses, *ENDED_STATUSES}
-        return merged(self.periods, still, since, until)
+        """When the clocks stood still between two instants."""
+        return merged(self.periods, self.still_statuses, since, until)
 
     def elapsed(self, since: datetime, until: datetime) -> timedelta:
         """Working time between two instants, without the pauses."""

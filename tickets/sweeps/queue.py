@@ -29,7 +29,9 @@ def assign_tickets(*, batch: int = 200) -> SweepResult:
             result.skipped += 1
             continue
         try:
-            result.handled += services.assign_waiting(ticket=ticket, at=timezone.now())
+            result.handled += services.assign_waiting(
+                ticket=ticket, at=timezone.now(), from_queue=True
+            )
         except services.NoAgentAvailable as nobody:
             result.skipped += 1
             if not nobody.is_about_this_ticket:

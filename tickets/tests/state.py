@@ -1,11 +1,20 @@
 """The state of the desk as tests compare it, and what must hold of it at any time."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F
 
-from agents.models import AgentProfile
-from tickets.models import AssignmentDecision, Message, Notification, Ticket, TicketEvent
+from agents.models import AgentProfile, Role
+from tickets.models import (
+    AssignmentDecision,
+    Kind,
+    Message,
+    Notification,
+    Priority,
+    Ticket,
+    TicketEvent,
+)
 
 
 def kinds(ticket: Ticket) -> list[str]:
@@ -57,3 +66,85 @@ def assert_consistent(*, announced: bool = True) -> None:
         assert public == list(range(1, ticket.last_public_seq + 1))
     if announced:
         assert not Ticket.objects.exclude(announced_seq=F("last_seq")).exists()
+
+
+def folded(ticket: Ticket) -> dict[str, Any]:
+    """What the events alone say about a ticket."""
+    state: dict[str, Any] = {"participants": set(), "messages": 0, "notes": 0, "merged_into": None}
+    state |= {"first_responded_at": None, "resolved_at": None, "closed_at": None}
+    answers = _answers(ticket)
+    for event in ticket.events.all():
+        data = event.data
+        match event.kind:
+            case Kind.OPENED:
+                state |= {"status": "new", "assignee": None, "level": 0, "reopened": 0}
+                state["priority"] = data["priority"]
+            case Kind.STATUS_CHANGED:
+                assert data["from"] == state["status"]
+                state |= _moved(state, data["to"], event.at)
+            case Kind.ASSIGNED:
+                assert data["from"] == state["assignee"]
+                state["assignee"] = data["to"]
+            case Kind.PRIORITY_CHANGED:
+                assert data["from"] == state["priority"]
+                state["priority"] = data["to"]
+            case Kind.ESCALATED:
+                assert data["from_priority"] == state["priority"]
+                state |= {"priority": data["to_priority"], "level": data["level"]}
+            case Kind.PARTICIPANTS_CHANGED:
+                state["participants"] |= set(data["added"])
+                state["participants"] -= set(data["removed"])
+            case Kind.MESSAGE_CREATED:
+                state |= _said(state, event, answers)
+            case Kind.MERGED if "into" in data:
+                # The conversation goes on over there.
+                state |= {"merged_into": data["into"], "messages": 0, "notes": 0}
+    return state
+
+
+def _moved(state: dict[str, Any], to: str, at: datetime) -> dict[str, Any]:
+    """What follows from a move of the status."""
+    is_reopened = state["status"] in ("resolved", "closed", "cancelled") and to == "open"
+    resolved_at = state["resolved_at"] if to == "closed" else None
+    return {
+        "status": to,
+        "reopened": state["reopened"] + is_reopened,
+        "resolved_at": at if to == "resolved" else resolved_at,
+        "closed_at": at if to in ("closed", "cancelled") else None,
+    }
+
+
+def _said(state: dict[str, Any], event: TicketEvent, answers: set[int]) -> dict[str, Any]:
+    """What follows from a message. What was said in a ticket that was merged was said there."""
+    kind = "messages" if event.public_seq else "notes"
+    is_answer = event.data["message"] in answers and "merged_from" not in event.data
+    return {
+        kind: state[kind] + 1,
+        "first_responded_at": state["first_responded_at"] or (event.at if is_answer else None),
+    }
+
+
+def _answers(ticket: Ticket) -> set[int]:
+    """The messages by which the desk spoke to its customer, also where they were moved away."""
+    said = [e.data["message"] for e in ticket.events.all() if e.kind == Kind.MESSAGE_CREATED]
+    public = Message.objects.filter(pk__in=said, is_internal=False)
+    by_desk = public.exclude(author__role=Role.CUSTOMER).exclude(author=ticket.requester_id)
+    return set(by_desk.values_list("pk", flat=True))
+
+
+def present(ticket: Ticket) -> dict[str, Any]:
+    """What the rows say."""
+    return {
+        "status": ticket.status,
+        "assignee": ticket.assignee_id,
+        "level": ticket.escalation_level,
+        "reopened": ticket.reopen_count,
+        "priority": Priority(ticket.priority).key,
+        "merged_into": ticket.merged_into_id,
+        "first_responded_at": ticket.first_responded_at,
+        "resolved_at": ticket.resolved_at,
+        "closed_at": ticket.closed_at,
+        "participants": set(ticket.participants.values_list("pk", flat=True)),
+        "messages": ticket.messages.filter(is_internal=False).count(),
+        "notes": ticket.messages.filter(is_internal=True).count(),
+    }

@@ -677,7 +677,9 @@ def test_the_console_changes_categories_by_the_services(sam, team, vpn, console,
 
     category.refresh_from_db()
     assert (category.name, category.team, list(category.skills.all())) == ("Remote", team, [vpn])
-    assert [set(change) for change in changed] == [{"category", "name", "team", "required_skills"}]
+    assert [set(change) for change in changed] == [
+        {"category", "name", "team", "required_skills", "handling_minutes"}
+    ]
 
 
 def test_what_tickets_or_categories_use_cannot_be_deleted(alice, sam, team, vpn, console):

@@ -23,7 +23,14 @@ from tickets.lifecycle import Status
 from tickets.locks import lock_ticket
 from tickets.models import Kind, Notification, Priority, Ticket, TicketEvent
 from tickets.sweeps import GIVEN_UP_AFTER, GRACE, announce_events
-from tickets.tests.state import assert_consistent, counted_loads, kinds, loads
+from tickets.tests.state import (
+    assert_consistent,
+    counted_loads,
+    folded,
+    kinds,
+    loads,
+    present,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -468,51 +475,6 @@ def test_only_the_move_service_and_the_importer_write_a_status() -> None:
 
 
 # --- Replaying the log ----------------------------------------------------------------
-
-
-def folded(ticket: Ticket) -> dict[str, Any]:
-    """What the events alone say about a ticket."""
-    state: dict[str, Any] = {"participants": set(), "messages": 0, "notes": 0}
-    for event in ticket.events.order_by("seq"):
-        data = event.data
-        match event.kind:
-            case Kind.OPENED:
-                state |= {"status": "new", "assignee": None, "level": 0, "reopened": 0}
-                state["priority"] = data["priority"]
-            case Kind.STATUS_CHANGED:
-                assert data["from"] == state["status"]
-                if data["from"] in ("resolved", "closed", "cancelled") and data["to"] == "open":
-                    state["reopened"] += 1
-                state["status"] = data["to"]
-            case Kind.ASSIGNED:
-                assert data["from"] == state["assignee"]
-                state["assignee"] = data["to"]
-            case Kind.PRIORITY_CHANGED:
-                assert data["from"] == state["priority"]
-                state["priority"] = data["to"]
-            case Kind.ESCALATED:
-                assert data["from_priority"] == state["priority"]
-                state |= {"priority": data["to_priority"], "level": data["level"]}
-            case Kind.PARTICIPANTS_CHANGED:
-                state["participants"] |= set(data["added"])
-                state["participants"] -= set(data["removed"])
-            case Kind.MESSAGE_CREATED:
-                state["messages" if event.public_seq else "notes"] += 1
-    return state
-
-
-def present(ticket: Ticket) -> dict[str, Any]:
-    """What the rows say."""
-    return {
-        "status": ticket.status,
-        "assignee": ticket.assignee_id,
-        "level": ticket.escalation_level,
-        "reopened": ticket.reopen_count,
-        "priority": Priority(ticket.priority).key,
-        "participants": set(ticket.participants.values_list("pk", flat=True)),
-        "messages": ticket.messages.filter(is_internal=False).count(),
-        "notes": ticket.messages.filter(is_internal=True).count(),
-    }
 
 
 WHO = st.sampled_from(["alice", "charlie", "bob", "dana", "sam"])

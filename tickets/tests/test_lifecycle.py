@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tickets.models import Ticket
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 WINDOW = timedelta(days=14)
+README = Path(__file__).parent.parent.parent / "README.md"
 
 STAFF = {"agent", "supervisor", "desk"}
 ASKER_TOO = STAFF | {"customer"}
@@ -253,6 +255,28 @@ def test_every_reason_is_given_and_not_only_the_first() -> None:
     assert given == ["permission_denied", "assignee_required", "resolution_required"]
 
 
+@pytest.mark.parametrize("part", Part)
+@pytest.mark.parametrize(("source", "target"), sorted(lifecycle.TABLE))
+def test_a_reason_asks_for_what_mends_it_or_for_nothing(source, target, part) -> None:
+    """What the reasons ask for, brought along, is all that a request lacks."""
+    bare = Situation(
+        status=source, at=AT, closed_at=AT - WINDOW * 2 if source == "closed" else None
+    )
+    brought = {
+        "comment": {"has_comment": True, "has_public_comment": True},
+        "resolution": {"has_resolution": True},
+    }
+    move = lifecycle.TABLE[source, target]
+    reasons = lifecycle.refusals(move, bare, part)
+    told = replace(
+        bare, **{k: v for r in reasons if r.asks_for for k, v in brought[r.asks_for].items()}
+    )
+
+    assert lifecycle.refusals(move, told, part) == [r for r in reasons if r.asks_for is None]
+    everything = replace(bare, has_comment=True, has_public_comment=True, has_resolution=True)
+    assert lifecycle.refusals(move, everything, part) == lifecycle.refusals(move, told, part)
+
+
 def test_a_missing_assignee_takes_resolving_from_the_targets_of_the_desk_alone() -> None:
     now = Situation(status=Status.OPEN)
 
@@ -284,3 +308,10 @@ def test_the_published_workflow_is_the_table(as_user, alice) -> None:
     assert asked["open", "resolved"] == ["assignee", "resolution"]
     assert asked["open", "pending"] == asked["open", "cancelled"] == ["comment"]
     assert asked["new", "open"] == asked["open", "on_hold"] == []
+
+
+def test_the_diagram_of_the_readme_is_the_table() -> None:
+    drawn = README.read_text().split("stateDiagram-v2\n")[1].split("```")[0].split("\n")
+    moves = [f"{move.source} --> {move.target}" for move in lifecycle.TRANSITIONS]
+
+    assert sorted(line.strip() for line in drawn if line.strip()) == sorted(["[*] --> new", *moves])

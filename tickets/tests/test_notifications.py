@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from agents.models import Role, Team, User
 from agents.services import create_user, update_user
-from tickets import notifications, services, sweeps
+from tickets import notifications, services
 from tickets.lifecycle import Status
 from tickets.models import Kind, Notification, Priority, Ticket, TicketEvent
-from tickets.sweeps import send_notifications
+from tickets.sweeps import mails, send_notifications
 
 Mail = Notification.Mail
 SECRET = "The customer's contract ends in May"
@@ -55,7 +55,7 @@ class MailServer:
 @pytest.fixture
 def server(monkeypatch):
     server = MailServer()
-    monkeypatch.setattr(sweeps, "get_connection", lambda: server)
+    monkeypatch.setattr(mails, "get_connection", lambda: server)
     return server
 
 
@@ -425,13 +425,13 @@ def test_a_mail_that_is_always_refused_is_given_up_but_kept(ticket, bob, server)
             assert send_notifications().failed == 1
             row.refresh_from_db()
             pauses.append((row.mail_due_at - started) // timedelta(minutes=1))
-            assert len(pauses) <= sweeps.MAIL_ATTEMPTS
+            assert len(pauses) <= mails.MAIL_ATTEMPTS
 
-    assert (row.mail, row.mail_attempts) == (Mail.FAILED, sweeps.MAIL_ATTEMPTS)
+    assert (row.mail, row.mail_attempts) == (Mail.FAILED, mails.MAIL_ATTEMPTS)
     assert pauses[:4] == [1, 2, 4, 8]
     assert send_notifications().failed == 0
     tried = [m for m in server.tried if m.to == ["alice@desk.example"]]
-    assert len(tried) == sweeps.MAIL_ATTEMPTS
+    assert len(tried) == mails.MAIL_ATTEMPTS
     assert len({message.extra_headers["Message-ID"] for message in tried}) == 1
 
 
@@ -474,11 +474,11 @@ def test_a_server_that_goes_away_in_between_loses_nothing(ticket, bob, server):
 def test_a_server_that_is_slow_is_not_overtaken_by_a_second_worker(ticket, bob, server):
     say(ticket, bob)
     with time_machine.travel(timezone.now(), tick=False) as clock:
-        server.refuses = lambda message: clock.shift(sweeps.MAIL_TIME * 1.5)
+        server.refuses = lambda message: clock.shift(mails.MAIL_TIME * 1.5)
 
         assert send_notifications().handled == 1
         server.refuses = lambda message: False
-        clock.shift(sweeps.MAIL_LEASE)
+        clock.shift(mails.MAIL_LEASE)
         assert send_notifications().handled == 1
 
     assert len(server.sent) == len({message.to[0] for message in server.sent}) == 2
@@ -496,7 +496,7 @@ def test_a_worker_that_is_killed_with_mails_in_hand_lets_them_come_back(ticket, 
     server.refuses = lambda message: False
 
     assert send_notifications().handled == 0
-    with time_machine.travel(timezone.now() + sweeps.MAIL_LEASE + timedelta(seconds=1)):
+    with time_machine.travel(timezone.now() + mails.MAIL_LEASE + timedelta(seconds=1)):
         assert send_notifications().handled == 2
     assert len(server.sent) == 2
 

@@ -134,10 +134,10 @@ def test_one_ticket_that_fails_does_not_hold_up_the_queue(alice, dana, monkeypat
     bad, good = opened(alice, priority=Priority.CRITICAL), opened(alice)
     real = services.assign_waiting
 
-    def failing(*, ticket, at):
+    def failing(*, ticket, **kwargs):
         if ticket.pk == bad.pk:
             raise RuntimeError("broken")
-        return real(ticket=ticket, at=at)
+        return real(ticket=ticket, **kwargs)
 
     monkeypatch.setattr(services, "assign_waiting", failing)
     go(dana, Availability.AVAILABLE)

@@ -370,7 +370,7 @@ def test_eight_who_write_at_once_take_places_one_after_the_other(
 # --- Places in the agents' capacity ---------------------------------------------------
 
 
-def read_then_write(agent_id: int, *, weight: int, at: Any) -> bool:
+def read_then_write(agent_id: int, *, weight: int, at: Any, from_queue: bool = False) -> bool:
     """`claim_place` as one would write it at first."""
     profile = AgentProfile.objects.get(pk=agent_id)
     if profile.open_load + weight > profile.capacity:
@@ -381,7 +381,11 @@ def read_then_write(agent_id: int, *, weight: int, at: Any) -> bool:
 
 
 def waiting_tickets(requester: User, count: int) -> list[Ticket]:
-    rows = [Ticket(requester=requester, subject=f"Ticket {number}") for number in range(count)]
+    now = timezone.now()
+    rows = [
+        Ticket(requester=requester, subject=f"Ticket {number}", queued_at=now)
+        for number in range(count)
+    ]
     return Ticket.objects.bulk_create(rows)
 
 
@@ -444,15 +448,15 @@ def test_agents_who_turn_out_to_be_full_do_not_stay_locked(alice, protected, mon
     first, second = waiting_tickets(alice, 2)
     rank, meeting = assigning._rank, Meeting(2)
 
-    def rank_in_opposite_orders(ticket: Ticket, at: Any, among: Any) -> Any:
-        work, ranked = rank(ticket, at, among)
+    def rank_in_opposite_orders(ticket: Ticket, at: Any, among: Any, **kwargs: Any) -> Any:
+        work, ranked = rank(ticket, at, among, **kwargs)
         return work, sorted(ranked, key=lambda s: s.candidate.id, reverse=ticket.pk == second.pk)
 
     def full(*args: Any, **kwargs: Any) -> bool:
         meeting.wait()
         return False
 
-    def keep_the_lock(ticket: Ticket, agent_id: int, at: Any) -> bool:
+    def keep_the_lock(ticket: Ticket, agent_id: int, at: Any, **kwargs: Any) -> bool:
         assigning.lock_agents([agent_id])
         return full()
 

@@ -31,6 +31,7 @@ def test_an_empty_desk_has_figures_too(as_user, sam):
         "unassigned": 0,
         "by_status": dict.fromkeys(Status.values, 0),
         "by_priority": {priority.key: 0 for priority in Priority},
+        "sla": {"at_risk": 0, "breached": 0},
         "created_today": 0,
         "resolved_today": 0,
         "avg_first_response_seconds": None,
