@@ -17,6 +17,7 @@ from tickets.api.conversation import EventViewSet, MessageViewSet, ParticipantVi
 from tickets.api.desk import CategoryViewSet, NotificationViewSet
 from tickets.api.export import ExportViewSet
 from tickets.api.merging import MergeViewSet
+from tickets.api.rebalance import RebalanceView
 from tickets.api.sla_setup import CalendarViewSet, PolicyViewSet, RuleViewSet
 from tickets.api.tickets import TicketViewSet
 from tickets.api.work import WorkViewSet
@@ -91,6 +92,7 @@ urlpatterns = [
     # People
     path("api/agents/", Agents({"get": "list"})),
     path("api/agents/workload", Agents({"get": "workload"})),
+    path("api/agents/rebalance", RebalanceView.as_view()),
     path("api/agents/me/availability", Agents({"put": "availability"})),
     path("api/agents/<id:pk>/", Agents(READ_AND_CHANGE)),
     path("api/teams/", Teams(LIST_AND_CREATE)),

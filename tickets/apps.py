@@ -11,6 +11,7 @@ class TicketsConfig(AppConfig):
         from servicedesk import sweeps
         from tickets import database, services, signals
         from tickets import sweeps as own
+        from tickets.assignment import checks  # noqa: F401  (registers its checks)
 
         signals.connect()
         post_migrate.connect(database.install, sender=self)

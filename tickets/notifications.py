@@ -12,6 +12,7 @@ from tickets.models import EscalationRule, Kind, Notification, Participant, Tick
 
 Told = Notification.Kind
 Recipient = EscalationRule.Recipient
+NOBODY = Q(pk__in=[])
 
 
 def create_for(event: TicketEvent) -> None:
@@ -52,7 +53,6 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
     """What to tell, and whom."""
     ticket = event.ticket
     assignee = Q(pk=ticket.assignee_id)
-    nobody = Q(pk__in=[])
     match event.kind:
         case Kind.OPENED:
             return Told.OPENED, Q(pk=ticket.requester_id)
@@ -63,19 +63,13 @@ def _audience(event: TicketEvent) -> tuple[Notification.Kind | None, Q]:
             return _of_message(event, assignee)
         case Kind.MERGED if "into" in event.data:
             return Told.MERGED, _customers(ticket) | assignee
-        case Kind.STATUS_CHANGED if ticket.merged_into_id is not None:
-            return None, nobody
-        case Kind.STATUS_CHANGED if event.data["to"] == Status.RESOLVED:
-            return Told.RESOLVED, _customers(ticket)
-        case Kind.STATUS_CHANGED if _is_reopening(event):
-            return Told.REOPENED, assignee
+        case Kind.STATUS_CHANGED if ticket.merged_into_id is None:
+            return _of_move(event, assignee)
         case Kind.ESCALATED:
             return Told.ESCALATED, _of_escalation(event, assignee)
-        case Kind.SLA_WARNED:
-            return Told.SLA_WARNED, assignee
-        case Kind.SLA_BREACHED:
-            return Told.SLA_BREACHED, assignee | _lead(ticket)
-    return None, nobody
+        case Kind.SLA_WARNED | Kind.SLA_BREACHED:
+            return _of_promise(event, assignee)
+    return None, NOBODY
 
 
 def _of_message(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
@@ -83,6 +77,18 @@ def _of_message(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
     if event.public_seq is None:
         return Told.NOTED, assignee
     return Told.REPLIED, _customers(event.ticket) | assignee
+
+
+def _of_move(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind | None, Q]:
+    if event.data["to"] == Status.RESOLVED:
+        return Told.RESOLVED, _customers(event.ticket)
+    return (Told.REOPENED, assignee) if _is_reopening(event) else (None, NOBODY)
+
+
+def _of_promise(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
+    if event.kind == Kind.SLA_WARNED:
+        return Told.SLA_WARNED, assignee
+    return Told.SLA_BREACHED, assignee | _lead(event.ticket)
 
 
 def _of_escalation(event: TicketEvent, assignee: Q) -> Q:

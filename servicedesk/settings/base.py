@@ -228,6 +228,10 @@ ASSIGNMENT_HANDLING = timedelta(hours=1)
 # first must not be flooded with all that has waited.
 ASSIGNMENT_QUEUE_BURST = 5
 ASSIGNMENT_QUEUE_WINDOW = timedelta(minutes=1)
+# What rebalancing takes for a reason to move a ticket (points of the score, 0 to 1), and how many
+# one agent gives away, or takes, at a time.
+REBALANCE_MIN_GAIN = 0.05
+REBALANCE_MOVES_PER_AGENT = 3
 # The share of a service level's time after which a ticket is at risk.
 SLA_WARNING_AT = 0.75
 # How long after closing a customer may reopen a ticket.

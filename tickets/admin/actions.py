@@ -46,7 +46,9 @@ class Reply(TicketAction):
             client_msg_id=data["client_msg_id"],
         )
         if self.ticket.merged_into_id and posted.follow_up:
-            return f"What you wrote is in {posted.message.ticket.number}, where this ticket goes on."
+            return (
+                f"What you wrote is in {posted.message.ticket.number}, where this ticket goes on."
+            )
         if posted.follow_up:
             return f"This ticket is finished; your reply opened {posted.follow_up.number}."
         return "The note is saved." if posted.message.is_internal else "The reply is sent."
@@ -143,7 +145,8 @@ class Merge(TicketAction):
 
 
 ACTIONS: dict[str, type[TicketAction]] = {
-    action.name: action for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit, Merge)
+    action.name: action
+    for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit, Merge)
 }
 
 

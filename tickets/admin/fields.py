@@ -9,7 +9,6 @@ from servicedesk.api.text import refuse_control_characters
 from tickets.models import Tag
 from tickets.models.category import MAX_TAGS
 
-
 NUMBER = re.compile(r"\s*(?:SD-|#)?(\d{1,18})\s*", re.IGNORECASE)
 
 

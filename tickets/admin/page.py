@@ -90,7 +90,11 @@ def _opening(ticket: Ticket) -> Said:
 
 def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
     """The newest messages, oldest first, and whether there are earlier ones."""
-    messages = Message.objects.filter(ticket=ticket).select_related("author").order_by("-created_at", "-id")
+    messages = (
+        Message.objects.filter(ticket=ticket)
+        .select_related("author")
+        .order_by("-created_at", "-id")
+    )
     found = list(messages if is_whole else messages[: MESSAGES_SHOWN + 1])
     shown = found if is_whole else found[:MESSAGES_SHOWN]
     return [_said(message, ticket) for message in reversed(shown)], len(found) > len(shown)

@@ -99,12 +99,17 @@ class BulkViewSet(DeskViewSet):
         `resolution`), `assign` (`assignee`, `force`), `priority` (`priority`, `reason`), and `tag`
         (`add`, `remove`). Where one of the ids is hidden or unknown nothing is done: 404.
         """
-        body = read_body(SHAPES.get(str(request.data.get("action")), BulkSerializer), request)
+        body = read_body(_shape_of(request.data), request)
         ids, action = list(dict.fromkeys(body.pop("ids"))), body.pop("action")
         tickets = _all_visible(request, ids)
         by = {"actor": caller_of(request), "at": timezone.now()}
         outcomes = services.change_each(tickets=tickets, change=partial(CHANGES[action], body, by))
         return Response({"results": [_shown(outcomes[pk]) for pk in ids]})
+
+
+def _shape_of(data: Any) -> type[BulkSerializer]:
+    """That of the action; where there is no such action, the one that says so."""
+    return SHAPES.get(str(data.get("action")), BulkSerializer)
 
 
 def _all_visible(request: Request, ids: list[int]) -> list[Ticket]:

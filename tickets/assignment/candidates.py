@@ -1,7 +1,7 @@
 """Who could take a ticket: the facts that scoring needs, in a fixed number of queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,9 +98,15 @@ class Facts:
         )
 
     def candidates(
-        self, ticket: Ticket, work: Work, at: datetime, *, from_queue: bool = False
+        self,
+        ticket: Ticket,
+        work: Work,
+        at: datetime,
+        *,
+        from_queue: bool = False,
+        loads: Mapping[int, int] | None = None,
     ) -> list[Candidate]:
-        """The agents as they stand towards one of the tickets."""
+        """The agents as they stand towards one of the tickets, or would with other `loads`."""
         members = self.members.get(work.team_id, set()) if work.team_id is not None else set()
         history = self.history[ticket.requester_id].copy()
         if ticket.assignee_id is not None:
@@ -121,7 +127,8 @@ class Facts:
             since,
             burst,
         ) in self.agents:
-            own_load = load - (weight if pk == own else 0)
+            whole_load = load if loads is None else loads[pk]
+            own_load = whole_load - (weight if pk == own else 0)
             found.append(
                 Candidate(
                     id=pk,

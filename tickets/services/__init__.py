@@ -25,6 +25,7 @@ from tickets.services.move import change_status
 from tickets.services.open import open_ticket
 from tickets.services.rate import rate
 from tickets.services.read import mark_read
+from tickets.services.rebalance import propose_moves, rebalance
 from tickets.services.reply import Posted, post_message
 from tickets.services.take_part import add_participant, remove_participant
 from tickets.services.timekeeping import pass_time
@@ -54,7 +55,9 @@ __all__ = [
     "open_ticket",
     "pass_time",
     "post_message",
+    "propose_moves",
     "rate",
+    "rebalance",
     "recommend",
     "remove_participant",
     "update_category",

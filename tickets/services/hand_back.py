@@ -13,14 +13,13 @@ from django.utils import timezone
 
 from agents.models import AgentProfile
 from servicedesk.sweeps import SweepResult
-from tickets.lifecycle import OPEN_STATUSES, WORKED_STATUSES
+from tickets.assignment.balancing import UNSTARTED
+from tickets.lifecycle import OPEN_STATUSES
 from tickets.locks import lock_agents, lock_ticket
 from tickets.models import Ticket
 from tickets.services.assign import assign_if_possible, back_to_queue
 
 log = structlog.get_logger(__name__)
-
-UNSTARTED = Q(status__in=WORKED_STATUSES, first_responded_at=None)
 
 
 def hand_back(*, agent_id: int, at: datetime) -> SweepResult:

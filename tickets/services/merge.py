@@ -11,7 +11,7 @@ from servicedesk.errors import DomainError, FieldError
 from tickets.events import Entry, record
 from tickets.lifecycle import FINAL_STATUSES, Status
 from tickets.locks import lock_tickets, refuse_stale
-from tickets.models import Kind, Message, Participant, Tag, Ticket
+from tickets.models import Kind, Participant, Tag, Ticket
 from tickets.models.category import MAX_TAGS
 from tickets.parts import require_staff
 from tickets.services.assign import TicketEnded

@@ -28,8 +28,8 @@ class IdempotencyConflict(DomainError):
 
 @dataclass(frozen=True)
 class Posted:
-    """`is_new` is False where the message was there already; `follow_up` is the ticket that
-    it went to where that is not the one it was sent to: a follow-up, or the survivor of a merger."""
+    """`is_new` is False where the message was there already; `follow_up` is the ticket that it went
+    to where that is not the one it was sent to: a follow-up, or what that one was merged into."""
 
     message: Message
     is_new: bool = True

@@ -39,12 +39,14 @@ def state_of(ticket: Ticket, at: datetime) -> SlaState:
     """How the ticket stands at `at`. At the due time itself the time is over."""
     if ticket.sla_standing != SlaStanding.RUNNING:
         return SlaState(ticket.sla_standing)
-    # Nothing is broken yet, so that both are of clocks that run; one is at risk before it is due.
-    assert ticket.sla_due_at is not None
-    assert ticket.sla_warn_at is not None
-    if ticket.sla_due_at <= at:
+    # Nothing is broken yet, so that both times are of clocks that run.
+    if _is_reached(ticket.sla_due_at, at):
         return SlaState.BREACHED
-    return SlaState.AT_RISK if ticket.sla_warn_at <= at else SlaState.ON_TRACK
+    return SlaState.AT_RISK if _is_reached(ticket.sla_warn_at, at) else SlaState.ON_TRACK
+
+
+def _is_reached(moment: datetime | None, at: datetime) -> bool:
+    return moment is not None and moment <= at
 
 
 def in_state(state: str, at: datetime) -> Q:

@@ -7,9 +7,7 @@ from tickets.models import Calendar, EscalationRule, Priority, SlaPolicy, SlaTar
 from tickets.sla import revision
 
 HOUR = 3600
-OFFICE = {
-    day: ["09:00-17:00"] for day in ("monday", "tuesday", "wednesday", "thursday", "friday")
-}
+OFFICE = {day: ["09:00-17:00"] for day in ("monday", "tuesday", "wednesday", "thursday", "friday")}
 
 
 def calendar(name: str = "Office", **fields: Any) -> Calendar:

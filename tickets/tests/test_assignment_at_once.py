@@ -67,18 +67,18 @@ def test_however_many_sweep_at_once_an_agent_gets_one_burst(alice, protection, m
     if protection == "neither":
         assert sum(counts) > BURST
         return
-    assert counts and sum(counts) == BURST
+    assert sum(counts) == BURST
     profile = AgentProfile.objects.get(pk=one.pk)
     assert (profile.open_load, profile.queue_burst, profile.queue_burst_at) == (BURST, BURST, now)
 
 
 def count_in_memory(*, agent_id: int, category_id: int) -> None:
     """`learn` as one would write it at first."""
-    key = {"agent_id": agent_id, "category_id": category_id}
+    key: dict[str, Any] = {"agent_id": agent_id, "category_id": category_id}
     known = CategoryExperience.objects.filter(**key).first()
     time.sleep(0.05)
     resolved = known.resolved + 1 if known else 1
-    CategoryExperience.objects.update_or_create(**key, defaults={"resolved": resolved})
+    CategoryExperience.objects.update_or_create(defaults={"resolved": resolved}, **key)
 
 
 @both_ways

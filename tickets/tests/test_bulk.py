@@ -144,7 +144,7 @@ def test_tags_are_put_on_and_taken_off_and_the_others_stay(as_user, alice, bob):
 
     assert set(one.tags.values_list("name", flat=True)) == {"kept", "new"}
     assert set(other.tags.values_list("name", flat=True)) == {"new"}
-    assert one.events.last().data == {"fields": ["tags"]}
+    assert one.events.order_by("-seq")[0].data == {"fields": ["tags"]}
     assert Ticket.objects.get(pk=one.pk).version == one.version + 1
 
 
@@ -186,7 +186,7 @@ def test_the_answer_is_in_the_order_asked_for_and_doubles_collapse(as_user, bob,
 
 
 def test_a_refused_one_stops_no_other(as_user, sam, tickets):
-    one, two, three = tickets
+    two = tickets[1]
     services.change_status(
         ticket=two, to=Status.CANCELLED, comment="x", actor=sam, at=timezone.now()
     )
@@ -220,11 +220,11 @@ def test_a_defect_in_one_is_told_and_undone_and_stops_no_other(as_user, bob, tic
     assert b"secretcanary" not in response.content
 
 
-@pytest.mark.parametrize("other", ["hidden", "unknown", "no id", "too big"])
+@pytest.mark.parametrize("other", ["hidden", "unknown", "no id", "negative"])
 def test_one_that_is_not_to_be_seen_means_nothing_is_done(as_user, alice, bob, tickets, other):
     closed = Team.objects.create(name="Closed")
     [hidden] = opened(alice, 1, team=closed)
-    pk = {"hidden": hidden.pk, "unknown": 999_999, "no id": 0, "too big": 2**63}[other]
+    pk = {"hidden": hidden.pk, "unknown": 999_999, "no id": 0, "negative": -1}[other]
     before = snapshot(*tickets, hidden)
     body = {"ids": [*ids(tickets), pk], "action": "priority", "priority": "low"}
 
@@ -368,7 +368,7 @@ def test_two_rounds_under_keys_do_not_wait_for_each_other(
     turns, have_one = itertools.count(), threading.Barrier(2)
 
     def as_asked(*, tickets, change):
-        outcomes = {}
+        outcomes: dict[int, services.Outcome] = {}
         for ticket in sorted(tickets, key=lambda ticket: ticket.pk, reverse=next(turns) % 2 == 1):
             outcomes |= services.change_each(tickets=[ticket], change=change)
             if len(outcomes) == 1:
@@ -376,8 +376,8 @@ def test_two_rounds_under_keys_do_not_wait_for_each_other(
         return outcomes
 
     if not protected:
-        monkeypatch.setattr(bulk, "services", SimpleNamespace(**vars(services)))
-        monkeypatch.setattr(bulk.services, "change_each", as_asked)
+        others = SimpleNamespace(**{**vars(services), "change_each": as_asked})
+        monkeypatch.setattr(bulk, "services", others)
     body = {"ids": found, "action": "priority", "priority": "high"}
 
     answers = at_once(

@@ -3,6 +3,7 @@
 import importlib
 import json
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -288,8 +289,8 @@ def test_a_reply_at_that_very_moment_keeps_the_ticket_open(
     answers = []
     for ticket in tickets:
         answers += at_once(
-            lambda t=ticket: reply(t),
-            lambda t=ticket: services.close_resolved(ticket=t, at=timezone.now()),
+            partial(reply, ticket),
+            partial(services.close_resolved, ticket=ticket, at=timezone.now()),
         )
 
     failures = [answer for answer in answers if isinstance(answer, Exception)]

@@ -100,7 +100,7 @@ def test_the_next_such_ticket_goes_to_who_resolved_the_last(
     assert decision.weights["sla_fit"] == 0.40
     assert set(decision.candidates[0]["parts"]) == set(decision.weights)
     assert decision.candidates[0]["parts"]["skill"] > decision.candidates[1]["parts"]["skill"]
-    assert "resolved 1" in decision.candidates[0]["summary"]
+    assert "Resolved 1 like it" in decision.candidates[0]["summary"]
 
 
 # --- In the queue ---------------------------------------------------------------------

@@ -315,3 +315,15 @@ def test_the_diagram_of_the_readme_is_the_table() -> None:
     moves = [f"{move.source} --> {move.target}" for move in lifecycle.TRANSITIONS]
 
     assert sorted(line.strip() for line in drawn if line.strip()) == sorted(["[*] --> new", *moves])
+
+
+def test_who_waited_for_the_lock_writes_no_time_before_the_last_change(alice, bob, sam) -> None:
+    """Their clock was taken before they waited: the row says the same as the log."""
+    late, early = AT + timedelta(minutes=1), AT
+    ticket = services.open_ticket(requester=alice, subject="x", actor=alice, at=late)
+    services.post_message(ticket=ticket, author=bob, body="x", at=early)
+    services.change_status(ticket=ticket, to=Status.RESOLVED, actor=bob, at=early)
+    services.change_status(ticket=ticket, to=Status.CLOSED, actor=bob, at=early)
+
+    ticket = Ticket.objects.get(pk=ticket.pk)
+    assert ticket.first_responded_at == ticket.resolved_at == ticket.closed_at == late

@@ -54,10 +54,7 @@ def test_out_of_the_queue_an_agent_gets_so_many_at_once_and_more_later(waiting, 
 
 
 def test_who_comes_a_moment_later_gets_their_share(waiting, bob, dana) -> None:
-    # Nobody was there when they were opened.
     set_availability(user=bob, availability=Availability.OFFLINE, at=timezone.now())
-    Ticket.objects.exclude(assignee=None).update(assignee=None)
-    AgentProfile.objects.update(open_load=0)
     come(dana)
     sweeps.assign_tickets()
     come(bob)

@@ -75,9 +75,7 @@ class Simulation:
         self, workload: Workload, demand: Demand, given: Assumptions, choose: Choose
     ) -> None:
         self.workload, self.demand, self.given, self.choose = workload, demand, given, choose
-        self.desks = {
-            agent.id: Desk(agent, Counter(agent.learnt)) for agent in workload.agents
-        }
+        self.desks = {agent.id: Desk(agent, Counter(agent.learnt)) for agent in workload.agents}
         self.members = {
             team: [self.desks[agent.id] for agent in agents]
             for team, agents in workload.members.items()
@@ -112,15 +110,11 @@ class Simulation:
         work = Work(
             team_id=job.team,
             category_id=job.category,
-            handling=timedelta(
-                seconds=self.demand.expected.get(job.category, self.demand.usual)
-            ),
+            handling=timedelta(seconds=self.demand.expected.get(job.category, self.demand.usual)),
             slack=self._wall(due_at) - now,
         )
         history = Counter(self.callers[job.caller])
-        candidates = [
-            self._candidate(desk, job, history, now) for desk in self.members[job.team]
-        ]
+        candidates = [self._candidate(desk, job, history, now) for desk in self.members[job.team]]
         chosen = self.choose(candidates, work)
         if chosen is None:
             return False
@@ -129,9 +123,7 @@ class Simulation:
         self._take(desk, Taken(job, chosen.id, at, due_at, desk.learnt[job.category]))
         return True
 
-    def _candidate(
-        self, desk: Desk, job: Job, history: Counter[int], now: datetime
-    ) -> Candidate:
+    def _candidate(self, desk: Desk, job: Job, history: Counter[int], now: datetime) -> Candidate:
         return Candidate(
             id=desk.agent.id,
             name=str(desk.agent.id),

@@ -1,7 +1,7 @@
 """What came of a run, week by week, and how sure one can be of it. Pure."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -26,20 +26,16 @@ Weeks = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over weeks with its 95 % interval, NaN-free; a single week has no interval."""
+    """A mean over weeks with its 95 % interval; a single week has none."""
 
     mean: float
     low: float | None
     high: float | None
 
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
 
 def weekly(outcomes: Iterable[Outcome], workload: Workload) -> list[dict[str, float]]:
     """METRICS of each measured week, by when incidents arrived. Shares are in 0..1, the wait
-    is in working minutes, utilisation the work of the week's incidents over its time."""
+    is in working minutes, utilisation the work of the week's incidents over the week's time."""
     weeks: dict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         weeks[outcome.job.week].append(outcome)
@@ -48,18 +44,29 @@ def weekly(outcomes: Iterable[Outcome], workload: Workload) -> list[dict[str, fl
 
 def _week(outcomes: Sequence[Outcome], workload: Workload) -> dict[str, float]:
     urgent = [each for each in outcomes if each.job.priority >= Priority.HIGH]
-    worked: Counter[int] = Counter()
+    worked: dict[int, float] = defaultdict(float)
     for each in outcomes:
-        worked[each.agent] += each.worked  # type: ignore[assignment]
+        worked[each.agent] += each.worked
     return {
-        "incidents": len(outcomes),
         "breaches": fmean(each.is_breached for each in outcomes),
         "urgent_breaches": fmean(each.is_breached for each in urgent) if urgent else math.nan,
         "skill_match": fmean(each.resolved >= MATCH for each in outcomes),
         "wait": fmean(each.waited for each in outcomes) / 60,
         "gini": gini([worked[agent.id] for agent in workload.agents]),
-        "utilisation": sum(worked.values()) / (len(workload.agents) * WEEK_SECONDS),
+        "utilisation": _utilisation(outcomes, workload),
     }
+
+
+def _utilisation(outcomes: Sequence[Outcome], workload: Workload) -> float:
+    """How busy the team of an incident is, on average over the incidents."""
+    worked: dict[int, list[float]] = defaultdict(list)
+    for each in outcomes:
+        worked[each.job.team].append(each.worked)
+    busy = [
+        len(times) * sum(times) / (workload.staff[team] * WEEK_SECONDS)
+        for team, times in worked.items()
+    ]
+    return sum(busy) / len(outcomes)
 
 
 def gini(amounts: Sequence[float]) -> float:
@@ -91,11 +98,3 @@ def difference(weeks: Weeks, reference: Weeks, metric: str) -> Estimate:
     """These weeks less the same weeks under the reference: paired, as both had the same work."""
     pairs = zip(weeks, reference, strict=True)
     return estimate(week[metric] - other[metric] for week, other in pairs)
-
-
-def averaged(runs: Sequence[Weeks]) -> list[dict[str, float]]:
-    """The mean of several runs of the same weeks, week by week."""
-    return [
-        {metric: fmean(week[metric] for week in weeks) for metric in weeks[0]}
-        for weeks in zip(*runs, strict=True)
-    ]

@@ -52,7 +52,7 @@ def skill_only() -> Choose:
 
 
 def at_random(seed: int) -> Choose:
-    chance = random.Random(seed)  # noqa: S311: a simulation
+    chance = random.Random(seed)  # noqa: S311
 
     def choose(candidates: Sequence[Candidate], work: Work) -> Candidate | None:
         able = _eligible(candidates, work)

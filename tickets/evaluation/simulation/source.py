@@ -10,8 +10,8 @@ from tickets.importing.incidents import Incident
 from tickets.importing.mapping import UNKNOWN_CALLER
 from tickets.importing.reading import Row
 from tickets.importing.running import read_incidents
-from tickets.importing.source import open_lines
 from tickets.importing.skills import DONE
+from tickets.importing.source import open_lines
 from tickets.lifecycle import Status
 from tickets.models import Priority
 
@@ -33,15 +33,21 @@ class Past:
     updates: int  # rows that changed it before it was closed, at least 1
 
 
-def read(path: Path, limit: int | None = None) -> list[Past]:
-    """The whole incidents of the file by the time they were opened. Raises NotAnExport."""
+@dataclass(frozen=True)
+class Log:
+    """The incidents of an export by the time they were opened, and how many are broken."""
+
+    incidents: Sequence[Past]
+    broken: int
+
+
+def read(path: Path) -> Log:
+    """The whole incidents of the file. Raises NotAnExport."""
     with open_lines(path) as lines:
-        whole = [
-            _past(incident)
-            for incident in read_incidents(lines, ZONE, limit)
-            if isinstance(incident, Incident)
-        ]
-    return sorted(whole, key=lambda past: past.opened_at)
+        found = list(read_incidents(lines, ZONE, None))
+    whole = [_past(incident) for incident in found if isinstance(incident, Incident)]
+    whole.sort(key=lambda past: past.opened_at)
+    return Log(whole, len(found) - len(whole))
 
 
 def _past(incident: Incident) -> Past:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from tickets.evaluation.simulation.source import Past
 from tickets.models import Priority
@@ -68,7 +69,14 @@ class Workload:
     begins: datetime
     left_out: int  # incidents of the simulated weeks without a team, or of one without agents
 
-    @property
+    @cached_property
+    def staff(self) -> dict[int, float]:
+        """How many agents' time each team has."""
+        return {
+            team: sum(who.shares[team] for who in agents) for team, agents in self.members.items()
+        }
+
+    @cached_property
     def members(self) -> dict[int, list[Agent]]:
         """The agents of each team, by id."""
         teams: dict[int, list[Agent]] = defaultdict(list)
