@@ -18,7 +18,7 @@ NEUTRAL := DJANGO_SETTINGS_MODULE=servicedesk.settings.testing DATABASE_URL=sqli
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check fresh schema clean
+.PHONY: help run test check bench chaos fresh schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ check: $(DEV) ## Lint, format, types, imports, migrations, deployment, API schem
 	$(NEUTRAL) $(MANAGE) spectacular --file "$$folder/openapi.yaml" --validate --fail-on-warn && \
 	{ diff -u docs/openapi.yaml "$$folder/openapi.yaml" || \
 	{ echo 'docs/openapi.yaml is out of date: run "make schema" and commit it.' >&2; exit 1; }; }
+
+bench: $(DEV) ## Measure what the documentation claims (ARGS=assignment for one)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(DEV) ## The long form of the tests that kill servers and try random commands
+	@CHAOS_TICKETS=10000 STATE_MACHINE_EXAMPLES=300 $(BIN)/python -m servicedesk.tests \
+		tickets/tests/test_escalation_at_once.py tickets/tests/test_state_machine.py $(ARGS)
 
 fresh: $(DEV) ## Clone the last commit, run it from nothing, hold the README's dialogue with it
 	@$(BIN)/python -m servicedesk.tests.fresh_clone

@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     with scratch_database():
         report = measure(options.agents, options.tickets, options.rounds)
-    print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+    print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
 
 
 def measure(agents: int, tickets: int, rounds: int) -> dict[str, Any]:

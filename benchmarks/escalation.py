@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     with scratch_database():
         report = measure(options.small, options.large, options.due)
-    print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+    print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
 
 
 def measure(small: int, large: int, due: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,7 +263,7 @@ def test_a_reason_asks_for_what_mends_it_or_for_nothing(source, target, part) ->
     bare = Situation(
         status=source, at=AT, closed_at=AT - WINDOW * 2 if source == "closed" else None
     )
-    brought = {
+    brought: dict[str, dict[str, Any]] = {
         "comment": {"has_comment": True, "has_public_comment": True},
         "resolution": {"has_resolution": True},
     }
