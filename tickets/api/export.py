@@ -1,6 +1,7 @@
 """The list of tickets as a file."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -54,36 +55,36 @@ class ExportViewSet(DeskViewSet):
 
         Cells that a spreadsheet would take for a formula begin with an apostrophe.
         """
-        caller = caller_of(request)
-        tickets = filtered(Ticket.objects.visible_to(caller), request, PARAMETERS)
+        caller, at = caller_of(request), timezone.now()
+        tickets = filtered(Ticket.objects.visible_to(caller), request, PARAMETERS, at)
         ordering = ordering_of(request, caller)
         sign = "-" if ordering.startswith("-") else ""
         # Whatever is refused is refused here, before the first byte.
         ids = export.ids_of(tickets.order_by(ordering, f"{sign}pk"))
         is_async = isinstance(request._request, ASGIRequest)
-        day = timezone.now().strftime("%Y-%m-%d")
         return StreamingHttpResponse(
-            _without_waiting(ids) if is_async else _pieces(ids),
+            _without_waiting(ids, at) if is_async else _pieces(ids, at),
             content_type=CSV,
-            headers={"Content-Disposition": f'attachment; filename="tickets-{day}.csv"'},
+            headers={"Content-Disposition": f'attachment; filename="tickets-{at:%Y-%m-%d}.csv"'},
         )
 
 
-def _pieces(ids: Sequence[int]) -> Iterator[bytes]:
+def _pieces(ids: Sequence[int], at: datetime) -> Iterator[bytes]:
     yield export.header()
-    yield from map(export.rows, export.chunks(ids))
+    for chunk in export.chunks(ids):
+        yield export.rows(chunk, at)
 
 
-async def _without_waiting(ids: Sequence[int]) -> AsyncIterator[bytes]:
+async def _without_waiting(ids: Sequence[int], at: datetime) -> AsyncIterator[bytes]:
     """The same for the event loop: Django would read a plain iterator to its end before it sent
     anything. Each piece is made in a thread that has the database only for so long."""
     yield export.header()
     for chunk in export.chunks(ids):
-        yield await sync_to_async(_rows_apart, thread_sensitive=False)(chunk)
+        yield await sync_to_async(_rows_apart, thread_sensitive=False)(chunk, at)
 
 
-def _rows_apart(ids: Sequence[int]) -> bytes:
+def _rows_apart(ids: Sequence[int], at: datetime) -> bytes:
     try:
-        return export.rows(ids)
+        return export.rows(ids, at)
     finally:
         connection.close()

@@ -107,7 +107,12 @@ def apply_move(ticket: Ticket, to: Status, *, at: datetime, resolution: str = ""
 
 
 def _learn(ticket: Ticket) -> None:
-    """The assignee has one more resolved ticket of its category; once, though it be reopened."""
+    """The assignee has one more resolved ticket of its category; once, though it be reopened.
+
+    Not by a merger, which resolves nothing: the work goes on in the survivor.
+    """
+    if ticket.merged_into_id is not None:
+        return
     if ticket.assignee_id is not None and ticket.category_id is not None:
         learn(agent_id=ticket.assignee_id, category_id=ticket.category_id)
 

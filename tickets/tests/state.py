@@ -57,9 +57,11 @@ def counted_loads() -> dict[int, int]:
 
 
 def assert_consistent(*, announced: bool = True) -> None:
-    """Loads are counts, logs have no gap, and (unless told otherwise) everything was heard."""
+    """Loads are counts, what nobody has and nothing else is queued, logs have no gap, and (unless
+    told otherwise) everything was heard."""
     assert loads() == counted_loads()
     for ticket in Ticket.objects.all():
+        assert (ticket.queued_at is None) is (ticket.assignee_id is not None), ticket.pk
         events = list(TicketEvent.objects.filter(ticket=ticket).order_by("seq"))
         public = [event.public_seq for event in events if event.public_seq is not None]
         assert [event.seq for event in events] == list(range(1, ticket.last_seq + 1))

@@ -39,20 +39,27 @@ class Story:
 def stories(draw: st.DrawFn) -> Story:
     """A clock that has gone through up to six statuses; none of them ends it."""
     desk: Desk = draw(desks())
-    gaps = st.timedeltas(timedelta(microseconds=1), 2 * DAY)
-    start = desk.start + draw(st.timedeltas(ZERO, DAY))
+    business = desk.calendar
+
+    def later(at: datetime) -> datetime:
+        """At any time within two days, or after a little working time: in the midst of it."""
+        if draw(st.booleans()):
+            return at + draw(st.timedeltas(timedelta(microseconds=1), 2 * DAY))
+        return business.add(at, timedelta(microseconds=draw(st.integers(1, 1800 * 10**6))))
+
+    start = later(desk.start)
     moves = [("new", start)]
     for _ in range(draw(st.integers(0, 5))):
         status = draw(st.sampled_from(["open", *PAUSING, "resolved"]))
-        moves.append((status, moves[-1][1] + draw(gaps)))
+        moves.append((status, later(moves[-1][1])))
     if moves[-1][0] == "resolved":
-        moves.append(("open", moves[-1][1] + draw(gaps)))
+        moves.append(("open", later(moves[-1][1])))
     at = moves[-1][1] + draw(st.timedeltas(ZERO, 2 * DAY))
     ends = [*(since for _, since in moves[1:]), None]
     periods = [
         Period(status, since, until) for (status, since), until in zip(moves, ends, strict=True)
     ]
-    policy = Policy(1, "Standard", Scope(), desk.calendar, "Desk", frozenset(PAUSING), {})
+    policy = Policy(1, "Standard", Scope(), business, "Desk", frozenset(PAUSING), {})
     # Few enough for the list: no calendar here has less than a quarter of an hour a week.
     target = timedelta(seconds=draw(st.integers(1, 8 * 3600)))
     clock = SlaClock(metric="resolution", started_at=start)

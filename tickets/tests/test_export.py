@@ -19,6 +19,7 @@ from servicedesk.asgi import application
 from tickets import export, services
 from tickets.models import Category, Ticket
 from tickets.services import assign
+from tickets.tests import promises
 
 URL = "/api/tickets/export"
 CSV = "text/csv; charset=utf-8"
@@ -88,7 +89,19 @@ def test_the_columns_say_what_the_list_says(as_user, alice, bob, sam, vpn):
         "first_responded_at": "",
         "resolved_at": "",
         "closed_at": "",
+        "sla_state": "none",
+        "sla_due_at": "",
     }
+
+
+def test_the_service_level_is_that_of_the_moment(as_user, alice, sam):
+    promises.policy(targets=promises.same(1, None, None))
+    at = datetime(2026, 11, 23, 9, tzinfo=UTC)
+    opened(alice, at=at)
+    for later, state in ((0, "on_track"), (50, "at_risk"), (70, "breached")):
+        with time_machine.travel(at + timedelta(minutes=later), tick=False):
+            [row] = table(as_user(sam).get(URL, {"sla": state, "ordering": "due_at"}))
+        assert (row["sla_state"], row["sla_due_at"]) == (state, "2026-11-23T10:00:00Z")
 
 
 def test_it_is_a_file_and_nothing_else(as_user, alice, sam):

@@ -16,7 +16,8 @@ from servicedesk.api.preconditions import VersionConflict
 from servicedesk.errors import FieldError, NotAllowed
 from tickets import locks, services
 from tickets.lifecycle import Status, TransitionBlocked
-from tickets.models import Message, Notification, Priority, Ticket
+from tickets.mails import mail_of
+from tickets.models import Category, CategoryExperience, Message, Notification, Priority, Ticket
 from tickets.models.category import MAX_TAGS
 from tickets.services.assign import AlreadyAssigned, TicketEnded
 from tickets.services.merge import TicketMerged
@@ -201,6 +202,15 @@ def test_the_agents_load_is_what_is_left(source, survivor, bob):
     assert loads() == counted_loads() == {bob.pk: 1}
 
 
+def test_nobody_is_more_experienced_for_a_merger(survivor, alice, bob, at):
+    source = opened(alice, at, category=Category.objects.create(name="Printers"))
+    assert source.assignee == bob
+
+    merge(source, survivor, bob)
+
+    assert not CategoryExperience.objects.exists()
+
+
 def test_whoever_waited_in_the_source_waits_in_the_survivor(source, survivor, alice, bob, at):
     say(survivor, bob, "We are on it.", at + timedelta(minutes=1))
     asked = at + timedelta(minutes=2)
@@ -232,6 +242,17 @@ def test_the_merger_is_told_once_and_none_of_the_messages_again(source, survivor
 
     told = Notification.objects.values_list("user__username", "kind", "ticket")
     assert set(told) == {("alice", "merged", source.pk), ("bob", "merged", source.pk)}
+
+
+def test_the_mail_says_where_it_goes_on(source, survivor, bob, sam):
+    merge(source, survivor, sam)
+    [told] = Notification.objects.filter(user=source.requester, kind="merged")
+
+    mail = mail_of(told)
+
+    assert mail.subject == f"[{source.number}] Merged into {survivor.number}: {source.subject}"
+    assert f"merged into {survivor.number}" in str(mail.body)
+    assert survivor.subject not in str(mail.body)
 
 
 # --- What is refused ------------------------------------------------------------------
@@ -689,7 +710,6 @@ def test_what_is_said_while_its_ticket_is_merged_is_not_lost(
     source, survivor, alice, bob, at, protected, monkeypatch
 ):
     if not protected:
-        monkeypatch.setattr(locks, "lock_survivor", Ticket.objects.get)
         look_without_locking(monkeypatch, 2)
 
     answers = at_once(

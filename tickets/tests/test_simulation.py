@@ -259,7 +259,7 @@ def candidates(**facts: Sequence[Any]) -> list[Candidate]:
 def chosen_by(policy: str, *asked: list[Candidate]) -> list[int | None]:
     choose = POLICIES[policy](1)
     picks = [choose(each, Work(team_id=1, category_id=1)) for each in asked]
-    return [pick and pick.id for pick in picks]
+    return [None if pick is None else pick.id for pick in picks]
 
 
 def test_round_robin_goes_round_and_skips_who_is_full() -> None:
@@ -354,10 +354,21 @@ def test_a_week_is_measured_by_what_arrived_in_it(workload: Workload) -> None:
 # --- What is shown --------------------------------------------------------------------
 
 
+def test_repeats_are_other_draws_averaged_week_by_week(workload: Workload) -> None:
+    given = Assumptions(load=0.9, seed=4)
+    both = study.compare(workload, given, [SHIPPED], repeats=2)
+    each = [
+        weekly(simulate(workload, SHIPPED, replace(given, seed=seed)), workload) for seed in (4, 5)
+    ]
+    means = [(one["wait"] + two["wait"]) / 2 for one, two in zip(*each, strict=True)]
+    assert both.measured[SHIPPED]["wait"] == estimate(means)
+    assert each[0] != each[1]
+
+
 def test_the_figure_is_well_formed_and_shows_every_policy_at_every_load(
     workload: Workload,
 ) -> None:
-    results = study.by_load(workload, Assumptions(), (0.3, 0.9), lambda text: None)
+    results = study.by_load(workload, Assumptions(), (0.3, 0.9), 1, lambda text: None)
     root = ET.fromstring(figure.draw(results))
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {table.named(policy) for policy in POLICIES} <= set(texts)
@@ -453,7 +464,7 @@ def test_what_cannot_be_simulated_is_told_in_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.skipif(not REAL_LOG.exists(), reason="the export is not here; set INCIDENT_LOG")
 def test_on_the_real_log_the_shipped_score_breaches_less_and_matches_better() -> None:
     workload = prepare(read(REAL_LOG).incidents)
-    compared = study.compare(workload, Assumptions(load=study.MEDIUM), study.RIVALS)
+    compared = study.compare(workload, Assumptions(load=study.MEDIUM), study.RIVALS, repeats=2)
     for rival in ("least_loaded", "round_robin"):
         apart = compared.differences[rival]
         breaches, match = apart["breaches"], apart["skill_match"]

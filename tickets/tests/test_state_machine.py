@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import IntegrityError
 from django.db.models import F
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -29,11 +30,14 @@ from servicedesk import sweeps as worker
 from servicedesk.errors import DomainError
 from tickets import events, lifecycle, services
 from tickets.lifecycle import OPEN_STATUSES, Status
-from tickets.models import Kind, Priority, Ticket
+from tickets.models import EscalationRule, Kind, Priority, Ticket
 from tickets.services import messages, move
+from tickets.sla import clocks, timeline
+from tickets.tests import promises
+from tickets.tests.clockwork import assert_clocks_follow
 from tickets.tests.state import counted_loads, folded, loads, present
 
-EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "20"))
 HOW = settings(
     max_examples=EXAMPLES,
     stateful_step_count=30,
@@ -73,9 +77,22 @@ class Desk(RuleBasedStateMachine):
             agent = create_user(username=name, role=Role.AGENT).agent
             self.people[name] = agent.pk
             update_agent(agent=agent, at=self.now, capacity=2, availability=Availability.AVAILABLE)
+        self.promise()
         self.commands = 0
         self.seen: dict[int, Any] = {}
         self.changed: list[Ticket] = []
+
+    def promise(self) -> None:
+        """Answers and solutions within hours, but nothing for what is low; and rules."""
+        promises.policy(
+            targets={
+                priority: (3600 * hours, 7200 * hours, 36_000 * hours)
+                for priority, hours in zip(list(Priority)[1:], (8, 4, 2, 1), strict=True)
+            }
+        )
+        late = EscalationRule.Trigger.SLA_BREACHED
+        promises.rule("Late", trigger=late, level=1, raises_priority=True, reassigns=True)
+        promises.rule("Back", trigger=EscalationRule.Trigger.REOPENED, reopen_count=2, level=2)
 
     def teardown(self) -> None:
         """In the end nobody comes back, and the worker catches up."""
@@ -155,6 +172,15 @@ class Desk(RuleBasedStateMachine):
         self.attempt(
             services.change_status, by=by, ticket=ticket, to=to, comment=comment, resolution=fix
         )
+
+    @rule(which=WHICH, hours=st.sampled_from([0, 1, 5]))
+    def wait_for_somebody(self, which: int, hours: int) -> None:
+        """A pause from its beginning to its end."""
+        ticket = self.ticket(which)
+        self.attempt(services.change_status, by="sam", ticket=ticket, to=Status.ON_HOLD)
+        self.look()
+        self.now += timedelta(hours=hours)
+        self.attempt(services.change_status, by="sam", ticket=ticket, to=Status.OPEN)
 
     @rule(which=WHICH, by=ANYBODY, to=st.sampled_from(Status), is_internal=st.booleans())
     def try_a_move(self, which: int, by: str, to: Status, is_internal: bool) -> None:
@@ -238,6 +264,8 @@ class Desk(RuleBasedStateMachine):
                 long_ago = self.now - timedelta(days=5)
                 left = Ticket.objects.filter(status="resolved", resolved_at__lte=long_ago)
                 assert not left.exists()
+            case "escalate_tickets":
+                assert not Ticket.objects.filter(next_sla_at__lte=self.now).exists()
             case "hand_back_stranded":
                 gone = AgentProfile.objects.filter(user__is_active=False).values("pk")
                 left = Ticket.objects.filter(assignee__in=gone, status__in=OPEN_STATUSES)
@@ -256,6 +284,7 @@ class Desk(RuleBasedStateMachine):
             self.stays_on_the_table(ticket)
             self.is_told_by_its_log(ticket)
             self.has_a_whole_log(ticket)
+            assert_clocks_follow(ticket)
             # In the queue is what nobody has.
             assert (ticket.queued_at is None) is (ticket.assignee_id is not None)
 
@@ -307,14 +336,28 @@ def take_any_reply_for_an_answer(monkeypatch) -> None:
     monkeypatch.setattr(messages, "is_agent_reply", lambda author, ticket: True)
 
 
-BUGS = [forget_the_load, move_off_the_table, take_any_reply_for_an_answer]
+def forget_the_pauses(monkeypatch) -> None:
+    monkeypatch.setattr(timeline.Timeline, "pauses", lambda self, since, until: [])
+
+
+def forget_that_it_was_told(monkeypatch) -> None:
+    monkeypatch.setattr(clocks, "breach", lambda clock: None)
+
+
+BUGS = [
+    forget_the_load,
+    move_off_the_table,
+    take_any_reply_for_an_answer,
+    forget_the_pauses,
+    forget_that_it_was_told,
+]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.__name__ for bug in BUGS])
 def test_the_machine_finds_a_bug(db, monkeypatch, bug) -> None:
     """Else it would prove nothing."""
     bug(monkeypatch)
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, IntegrityError)):
         run_state_machine_as_test(
             Desk, settings=settings(HOW, phases=[Phase.generate], print_blob=False)
         )

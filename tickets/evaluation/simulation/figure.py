@@ -1,5 +1,6 @@
 """The comparison as an SVG, written by hand: no plotting library for one picture."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
@@ -22,8 +23,8 @@ PANELS = (
     ("breaches", "Breaches, % of incidents"),
     ("skill_match", "Skill match, % of incidents"),
 )
-TICKS = 5
-STEPS = (1, 2, 5, 10, 20, 25, 50)
+TICKS = 7  # at most, above 0
+STEPS = (1, 2, 5, 10, 20)
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
 Scale = Callable[[float], float]
@@ -57,15 +58,15 @@ def _legend(compared: Compared) -> Iterator[str]:
 
 def _panel(results: Sequence[Compared], metric: str, title: str, x: float) -> Iterator[str]:
     tops = [_ends(each[metric])[1] for one in results for each in one.measured.values()]
-    step = next((each for each in STEPS if each * TICKS >= max(tops)), STEPS[-1])
-    ticks = range(0, TICKS * step + 1, step)
+    step = next(each for each in STEPS if each * TICKS >= max(tops))
+    highest = max(1, math.ceil(max(tops) / step)) * step
     bottom = TOP + PANEL_HEIGHT
 
     def y(percent: float) -> float:
-        return bottom - percent / (TICKS * step) * PANEL_HEIGHT
+        return bottom - percent / highest * PANEL_HEIGHT
 
     yield _text(x, TOP - 16, title, size=14, weight=600)
-    for tick in ticks:
+    for tick in range(0, highest + 1, step):
         colour = "#767676" if tick == 0 else "#e4e4e4"
         yield f"<path d='M{x} {y(tick):.1f}h{PANEL_WIDTH}' stroke='{colour}'/>"
         yield _text(x - 8, y(tick) + 4, str(tick), anchor="end")

@@ -98,3 +98,11 @@ def difference(weeks: Weeks, reference: Weeks, metric: str) -> Estimate:
     """These weeks less the same weeks under the reference: paired, as both had the same work."""
     pairs = zip(weeks, reference, strict=True)
     return estimate(week[metric] - other[metric] for week, other in pairs)
+
+
+def averaged(runs: Sequence[Weeks]) -> Weeks:
+    """Several runs of the same weeks, each week the mean of what it was in them."""
+    return [
+        {metric: fmean(week[metric] for week in weeks) for metric in METRICS}
+        for weeks in zip(*runs, strict=True)
+    ]

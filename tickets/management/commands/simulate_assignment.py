@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tickets.evaluation.simulation import figure, source, study, table, workload
 from tickets.evaluation.simulation.assumptions import Assumptions
-from tickets.evaluation.simulation.study import LOADS, Compared
+from tickets.evaluation.simulation.study import LOADS, REPEATS, Compared
 from tickets.evaluation.simulation.workload import MEASURED_WEEKS, TooShort, Workload
 from tickets.importing.source import NotAnExport
 from tickets.management.commands.import_incidents import positive
@@ -30,6 +30,9 @@ class Command(BaseCommand):
             "--weeks", type=positive, default=MEASURED_WEEKS, help="measured; default %(default)s"
         )
         parser.add_argument("--seed", type=int, default=1, help="of all chance; default 1")
+        parser.add_argument(
+            "--repeats", type=positive, default=REPEATS, help="draws; default %(default)s"
+        )
         parser.add_argument("--figure", type=Path, help="write the comparison there as an SVG")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -38,13 +41,15 @@ class Command(BaseCommand):
         given = Assumptions(seed=options["seed"])
         log, work = prepared(options["file"], options["weeks"])
         loads = [options["load"]] if options["load"] else LOADS
-        results = study.by_load(work, given, loads, self.tell)
-        others = [] if options["load"] else study.sensitivity(work, given, self.tell)
+        repeats = options["repeats"]
+        results = study.by_load(work, given, loads, repeats, self.tell)
+        others = [] if options["load"] else study.sensitivity(work, given, repeats, self.tell)
         self.tell("")
         if options["figure"]:
             write(options["figure"], figure.draw(results))
         figures = {
             **counts(log, work),
+            "repeats": repeats,
             "given": asdict(given),
             "loads": [compared.figures() for compared in results],
             "sensitivity": [{"assumption": name, **one.figures()} for name, one in others],
