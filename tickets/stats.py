@@ -12,6 +12,9 @@ from tickets.models import Priority
 from tickets.models.ticket import TicketQuerySet
 from tickets.sla.standing import SlaState, in_state
 
+# A merged ticket was resolved by moving its question elsewhere.
+WORKED_OUT = Q(merged_into=None)
+
 
 def stats(tickets: TicketQuerySet, *, caller: User, at: datetime) -> dict[str, Any]:
     """Counts and mean durations (seconds) over `tickets`; agents only for staff.
@@ -27,11 +30,11 @@ def stats(tickets: TicketQuerySet, *, caller: User, at: datetime) -> dict[str, A
         open=Count("pk", filter=Q(status__in=OPEN_STATUSES)),
         unassigned=Count("pk", filter=Q(status__in=OPEN_STATUSES, assignee=None)),
         created_today=Count("pk", filter=Q(created_at__gte=midnight)),
-        resolved_today=Count("pk", filter=Q(resolved_at__gte=midnight)),
+        resolved_today=Count("pk", filter=Q(resolved_at__gte=midnight) & WORKED_OUT),
         at_risk=Count("pk", filter=in_state(SlaState.AT_RISK, at)),
         breached=Count("pk", filter=in_state(SlaState.BREACHED, at)),
         first_response=Avg(F("first_responded_at") - F("created_at")),
-        resolution=Avg(F("resolved_at") - F("created_at")),
+        resolution=Avg(F("resolved_at") - F("created_at"), filter=WORKED_OUT),
     )
     first_response, resolution = figures.pop("first_response"), figures.pop("resolution")
     sla = {state: figures.pop(state) for state in ("at_risk", "breached")}

@@ -46,7 +46,7 @@ class Message(models.Model):
         ]
         indexes = [
             # The conversation of one ticket, oldest first.
-            models.Index(fields=["ticket", "id"], name="messages_of_ticket"),
+            models.Index(fields=["ticket", "created_at", "id"], name="messages_of_ticket"),
         ]
 
     objects: ClassVar[models.Manager["Message"]] = models.Manager()

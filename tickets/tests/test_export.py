@@ -333,9 +333,9 @@ def test_the_server_sends_it_piece_by_piece_and_does_other_things_meanwhile(
     async def tick() -> None:
         had_been_sent.append(len(sent))
 
-    def slow(ids):
+    def slow(ids, at):
         asyncio.run_coroutine_threadsafe(tick(), loops[0]).result(10)
-        return read(ids)
+        return read(ids, at)
 
     monkeypatch.setattr(export, "rows", slow)
 
