@@ -11,6 +11,7 @@ import statistics
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -135,6 +136,8 @@ def seed(agents: int, tickets: int, waiting: int) -> list[Any]:
             team=team,
             created_at=now,
             queued_at=now,
+            # Without a promise the heaviest part of the score costs nothing.
+            sla_due_at=now + timedelta(days=30),
         )
         ticket.required_skills.add(skill)
         made.append(ticket)

@@ -107,8 +107,7 @@ def _span(seconds: int) -> str:
 def _stretches(found: Explanation) -> list[Stretch]:
     """By time, to the second, so that they add up; pauses as far as the intervals are listed."""
     counted = [
-        Stretch(one.since, one.until, f"{written(one.seconds)} counted", False)
-        for one in found.intervals
+        Stretch(one.since, one.until, written(one.seconds), False) for one in found.intervals
     ]
     end = found.intervals[-1].until if found.is_truncated else None
     paused = [

@@ -19,9 +19,11 @@ DETAIL = {
     "required_skills", "tags", "requester", "participants", "assignee", "escalation_level",
     "reopen_count", "created_at", "updated_at", "first_responded_at", "resolved_at", "closed_at",
     "allowed_actions", "version", "stream", "resolution", "follow_up_of", "sla",
+    "merged_into",
 }  # fmt: skip
 SUMMARY = DETAIL - {
     "description", "participants", "stream", "allowed_actions", "resolution", "follow_up_of",
+    "merged_into",
 }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from agents.models import Availability
 from agents.services import set_availability
 from tickets import services
+from tickets.assignment.scoring import PARTS
 from tickets.lifecycle import Status
 from tickets.models import AssignmentDecision, Category, CategoryExperience, Ticket
 
@@ -97,8 +99,8 @@ def test_the_next_such_ticket_goes_to_who_resolved_the_last(
 
     assert second.assignee == learnt
     decision = AssignmentDecision.objects.filter(ticket=second).get()
-    assert decision.weights["sla_fit"] == 0.40
-    assert set(decision.candidates[0]["parts"]) == set(decision.weights)
+    assert decision.weights == settings.ASSIGNMENT_WEIGHTS
+    assert set(decision.candidates[0]["parts"]) == set(PARTS)
     assert decision.candidates[0]["parts"]["skill"] > decision.candidates[1]["parts"]["skill"]
     assert "Resolved 1 like it" in decision.candidates[0]["summary"]
 

@@ -453,8 +453,9 @@ def test_what_cannot_be_simulated_is_told_in_a_sentence(tmp_path: Path) -> None:
         run(tmp_path / "absent.csv")
     with pytest.raises(CommandError, match="No incident was opened"):
         run(export(tmp_path, rows()[:10]))
-    with pytest.raises(CommandError, match="cannot be written"):
-        run(export(tmp_path, rows()), weeks=2, load=0.5, figure=tmp_path)
+    for picture in (tmp_path, tmp_path / "absent/figure.svg", Path("/proc/figure.svg")):
+        with pytest.raises(CommandError, match="cannot be written"):
+            run(export(tmp_path, rows()), weeks=2, load=0.5, figure=picture)
 
 
 # --- The real log ---------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.perf_counter()
+        refuse_folder(options["figure"])
         given = Assumptions(seed=options["seed"])
         log, work = prepared(options["file"], options["weeks"])
         loads = [options["load"]] if options["load"] else LOADS
@@ -100,6 +101,12 @@ def counts(log: source.Log, work: Workload) -> dict[str, Any]:
         "weeks": work.weeks,
         "from": work.begins.date().isoformat(),
     }
+
+
+def refuse_folder(path: Path | None) -> None:
+    """Raises CommandError now rather than after minutes, where this can be no file."""
+    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise CommandError(f"{path} cannot be written: it is no place for a file.")
 
 
 def write(path: Path, text: str) -> None:
