@@ -136,7 +136,7 @@ def seed(agents: int, tickets: int, waiting: int) -> list[Any]:
             team=team,
             created_at=now,
             queued_at=now,
-            # Without a promise the heaviest part of the score costs nothing.
+            # Without a promise `sla_fit` has nothing to work out, and costs nothing.
             sla_due_at=now + timedelta(days=30),
         )
         ticket.required_skills.add(skill)

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from tickets.sla.calendar import parse
+from tickets.sla.hours import parse
 
 CALLS = 20_000
 ROUNDS = 5

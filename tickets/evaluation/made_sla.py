@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from tickets.importing.mapping import known
 from tickets.importing.reading import moment
 from tickets.importing.source import Lines, NotAnExport, open_lines
-from tickets.sla.calendar import WEEKDAYS, BusinessCalendar, around_the_clock, parse
+from tickets.sla.calendar import WEEKDAYS, BusinessCalendar, around_the_clock
+from tickets.sla.hours import parse
 
 COLUMNS = (
     "number", "incident_state", "priority", "opened_at", "sys_updated_at", "resolved_at",

@@ -11,7 +11,8 @@ import structlog
 
 from tickets.models import Calendar, EscalationRule, Metric, SlaPolicy, SlaTarget, Ticket
 from tickets.sla import revision
-from tickets.sla.calendar import BusinessCalendar, CalendarError, around_the_clock, parse
+from tickets.sla.calendar import ALWAYS, BusinessCalendar, CalendarError
+from tickets.sla.hours import parse
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ def _policy(row: SlaPolicy) -> Policy | None:
     """None where its calendar cannot be read: such a policy promises nothing, rather than
     holding up every change of a ticket."""
     try:
-        calendar = compiled_calendar(row.calendar) if row.calendar else around_the_clock()
+        calendar = compiled_calendar(row.calendar) if row.calendar else ALWAYS
     except CalendarError:
         log.exception("calendar_unreadable", policy=row.pk, calendar=row.calendar_id)
         return None

@@ -14,7 +14,7 @@ from tickets.lifecycle import Status
 from tickets.models import Alert, Kind, Metric, SlaClock, SlaStanding, Ticket
 from tickets.sla import clocks as turn
 from tickets.sla import configuration
-from tickets.sla.calendar import around_the_clock
+from tickets.sla.calendar import ALWAYS
 from tickets.sla.configuration import Configuration
 from tickets.sla.periods import periods
 from tickets.sla.rules import Occasion, occasions
@@ -274,7 +274,7 @@ def occasions_left(
 ) -> list[Occasion]:
     """What escalation rules will act on, or should have by now, and have not acted on yet."""
     policy = config.policy_for(ticket)
-    calendar = policy.calendar if policy else around_the_clock()
+    calendar = policy.calendar if policy else ALWAYS
     found = occasions(ticket, clocks, config.rules_for(ticket), calendar)
     if ticket._state.adding or all(occasion.at > at for occasion in found):
         return found

@@ -117,6 +117,7 @@ def test_everybody_reads_categories_and_supervisors_make_them(as_user, alice, bo
         "name": "Remote work",
         "team": {"id": team.pk, "name": "Network"},
         "required_skills": ["vpn"],
+        "handling_minutes": None,
     }
     for user in (alice, bob):
         assert as_user(user).get("/api/categories/").json()["results"] == [made.json()]

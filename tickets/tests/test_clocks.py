@@ -324,3 +324,24 @@ def test_daylight_saving_moves_a_due_time_with_the_wall_clock(alice) -> None:
     # Friday 27 March 2026, 16:00 in Berlin; the clocks go forward on Sunday.
     ticket = opened(alice, datetime(2026, 3, 27, 15, 0, tzinfo=UTC))
     assert clock(ticket, "resolution").due_at == datetime(2026, 3, 30, 15, 0, tzinfo=UTC)
+
+
+def test_merging_cancels_the_clocks_of_the_source_and_leaves_those_of_the_survivor(
+    alice, sam
+) -> None:
+    promises.policy()
+    source, survivor = opened(alice), opened(alice, NINE + MINUTE)
+    services.merge(source=source, into=survivor, actor=sam, at=NINE + HOUR)
+    assert {c.state for c in source.clocks.all()} == {"cancelled"}
+    assert {c.state for c in survivor.clocks.all()} == {"running"}
+    assert clock(survivor, "resolution").due_at == NINE + MINUTE + 8 * HOUR
+    assert (standing(source), standing(survivor)) == ("none", "running")
+
+
+def test_a_late_policy_asks_for_no_answer_that_was_given_before_it(alice, bob) -> None:
+    ticket = opened(alice)
+    say(ticket, bob, NINE + 5 * HOUR)
+    promises.policy()
+    services.pass_time(ticket=ticket, at=NINE + 6 * HOUR)
+    assert [c.metric for c in ticket.clocks.all()] == ["resolution"]
+    assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR

@@ -424,7 +424,7 @@ def test_a_replayed_move_leaves_the_same_as_the_move_of_the_service(
         return
     before = {"status": was, "resolved_at": AT, "closed_at": AT, "reopen_count": 1}
     history = history_of(update("INC1", "New", "08:10"))
-    ticket = Ticket()
+    ticket = Ticket(updated_at=AT)
     for name, value in before.items():
         setattr(history, name, value)
         setattr(ticket, name, value)

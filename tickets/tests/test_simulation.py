@@ -19,7 +19,7 @@ from tickets.assignment.scoring import Candidate, Work
 from tickets.evaluation.simulation import figure, study, table
 from tickets.evaluation.simulation.assumptions import SERVICES, Assumptions, demand
 from tickets.evaluation.simulation.engine import Outcome, Simulation
-from tickets.evaluation.simulation.measuring import difference, estimate, gini, weekly
+from tickets.evaluation.simulation.measuring import difference, estimate, weekly
 from tickets.evaluation.simulation.policies import POLICIES, SHIPPED
 from tickets.evaluation.simulation.source import Past, read
 from tickets.evaluation.simulation.workload import TooShort, Workload, prepare
@@ -309,13 +309,6 @@ def test_the_simulation_asks_the_shipped_score_with_the_desks_settings(
 
 
 # --- Measuring ------------------------------------------------------------------------
-
-
-def test_gini_is_nothing_where_all_have_the_same_and_high_where_one_has_all() -> None:
-    assert gini([3, 3, 3]) == pytest.approx(0)
-    assert gini([0, 0, 0, 8]) == pytest.approx(0.75)
-    assert gini([1, 3]) == pytest.approx(0.25)
-    assert gini([0, 0]) == 0
 
 
 def test_an_estimate_has_students_interval_over_the_weeks_it_knows() -> None:

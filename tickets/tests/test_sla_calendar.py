@@ -19,9 +19,8 @@ from tickets.sla.calendar import (
     BusinessCalendar,
     CalendarError,
     Window,
-    parse,
-    window_text,
 )
+from tickets.sla.hours import parse, window_text
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from tickets.assignment.fairness import gini
 from tickets.evaluation.simulation.engine import Outcome
 from tickets.evaluation.simulation.workload import WEEK_SECONDS, Workload
 from tickets.models import Priority
@@ -67,15 +68,6 @@ def _utilisation(outcomes: Sequence[Outcome], workload: Workload) -> float:
         for team, times in worked.items()
     ]
     return sum(busy) / len(outcomes)
-
-
-def gini(amounts: Sequence[float]) -> float:
-    """0 where all have the same, towards 1 where one has all; 0 of nothing."""
-    total, count = sum(amounts), len(amounts)
-    if not total:
-        return 0.0
-    ranked = sum(place * amount for place, amount in enumerate(sorted(amounts), start=1))
-    return 2 * ranked / (count * total) - (count + 1) / count
 
 
 def estimate(values: Iterable[float]) -> Estimate:

@@ -8,12 +8,12 @@ from tickets.evaluation.simulation.study import Compared
 
 PERCENT, POINTS = 100.0, "pp"
 COLUMNS = (
-    "load", "policy", "breaches %", "less shipped, pp", "priority 1-2 breaches %",
+    "load", "policy", "breaches %", "minus shipped, pp", "priority 1-2 breaches %",
     "skill match %", "wait, min", "Gini", "busy %",
 )  # fmt: skip
 SENSITIVITY = (
-    "assumption", "shipped %", "least loaded %", "less shipped, pp", "round robin %",
-    "less shipped, pp", "skill match %",
+    "assumption", "shipped %", "least loaded %", "minus shipped, pp", "round robin %",
+    "minus shipped, pp", "skill match %",
 )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from functools import cached_property
 
 from tickets.evaluation.simulation.source import Past
 from tickets.models import Priority
-from tickets.sla.calendar import WEEKDAYS, parse
+from tickets.sla.calendar import WEEKDAYS
+from tickets.sla.hours import parse
 
 WEEK = timedelta(weeks=1)
 LEARNING_WEEKS = 4  # who is there and what they know

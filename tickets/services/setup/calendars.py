@@ -13,8 +13,9 @@ from servicedesk.errors import FieldError
 from tickets.models import Calendar, CalendarDate
 from tickets.services.setup.locking import lock
 from tickets.sla import revision
-from tickets.sla.calendar import WEEKDAYS, CalendarError, parse
+from tickets.sla.calendar import WEEKDAYS, CalendarError
 from tickets.sla.holidays import public_holidays
+from tickets.sla.hours import parse
 
 MAX_DATES = 2000
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
