@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import mul
 
 from agents.models import AgentSkill
 
@@ -59,7 +60,7 @@ class Candidate:
 @dataclass(slots=True)
 class Scored:
     candidate: Candidate
-    parts: Mapping[str, float]
+    values: Sequence[float]  # of the PARTS, in their order
     total: float
     gates: Sequence[str]
 
@@ -67,13 +68,17 @@ class Scored:
     def is_eligible(self) -> bool:
         return not self.gates
 
+    @property
+    def parts(self) -> dict[str, float]:
+        return dict(zip(PARTS, self.values, strict=True))
+
 
 Gate = Callable[[Candidate, Work], bool]
 GATES: dict[str, Gate] = {
     "inactive": lambda who, work: not who.is_active,
     "away": lambda who, work: not who.is_available,
     "not_in_team": lambda who, work: work.team_id is not None and work.team_id not in who.teams,
-    "missing_skill": lambda who, work: any(skill not in who.skills for skill in work.skills),
+    "missing_skill": lambda who, work: not work.skills.keys() <= who.skills.keys(),
     "at_capacity": lambda who, work: who.load + work.weight > who.capacity,
     "excluded": lambda who, work: who.id in work.excluded,
     "flooded": lambda who, work: who.is_flooded,
@@ -89,11 +94,11 @@ class Rules:
     half_learnt: int = 5  # resolved tickets of a category that make an agent half an expert in it
 
     @cached_property
-    def shares(self) -> dict[str, float]:
-        """The weights of the parts, adding up to 1 (or all 0)."""
-        weights = {name: self.weights.get(name, 0) for name in PARTS}
-        whole = sum(weights.values()) or 1
-        return {name: weight / whole for name, weight in weights.items()}
+    def shares(self) -> list[float]:
+        """The weights of the PARTS in their order, adding up to 1 (or all 0)."""
+        weights = [self.weights.get(name, 0) for name in PARTS]
+        whole = sum(weights) or 1
+        return [weight / whole for weight in weights]
 
 
 def _skill(who: Candidate, work: Work, rules: Rules) -> float:
@@ -101,32 +106,37 @@ def _skill(who: Candidate, work: Work, rules: Rules) -> float:
     wanted = work.skills
     if not wanted and work.category_id is None:
         return 1.0
-    levels = sum([who.skills.get(skill, 0) for skill in wanted])
+    levels = sum([who.skills.get(skill, 0) for skill in wanted]) if wanted else 0
     declared = levels / (AgentSkill.MAX_LEVEL * len(wanted)) if wanted else 0.0
     learnt = who.learnt / (who.learnt + rules.half_learnt)
     return 1 - (1 - declared) * (1 - learnt)
 
 
 def _headroom(who: Candidate, work: Work, rules: Rules) -> float:
-    return max(0.0, 1 - who.load / who.capacity) if who.capacity else 0.0
+    return 1 - who.load / who.capacity if who.load < who.capacity else 0.0
 
 
 def _sla_fit(who: Candidate, work: Work, rules: Rules) -> float:
     """The share of the time left that is still there once what lies before the agent, and this
     ticket, are done. Says nothing where nothing is promised."""
-    if work.slack is None:
+    slack = work.slack
+    if slack is None:
         return 1.0
-    if work.slack <= timedelta():
-        return 0.0
-    return max(0.0, 1 - (who.open_work + work.handling) / work.slack)
+    ahead = who.open_work + work.handling
+    return 1 - ahead / slack if ahead < slack else 0.0
 
 
 def _rest(who: Candidate, work: Work, rules: Rules) -> float:
-    return 1.0 if who.rested is None else min(1.0, max(0.0, who.rested / rules.full_rest))
+    rested = who.rested
+    if rested is None or rested >= rules.full_rest:
+        return 1.0
+    # A clock that is behind has seen nobody rest for less than no time.
+    return max(0.0, rested / rules.full_rest)
 
 
 def _affinity(who: Candidate, work: Work, rules: Rules) -> float:
-    return min(1.0, who.shared_history / FULL_AFFINITY)
+    shared = who.shared_history
+    return shared / FULL_AFFINITY if shared < FULL_AFFINITY else 1.0
 
 
 Part = Callable[[Candidate, Work, Rules], float]
@@ -141,12 +151,10 @@ PARTS: dict[str, Part] = {
 
 def score(who: Candidate, work: Work, rules: Rules) -> Scored:
     """Gates and parts of one candidate; `total` is the weighted mean of the parts, in 0..1."""
-    parts = {name: part(who, work, rules) for name, part in PARTS.items()}
-    total = 0.0
-    for name, value in parts.items():
-        total += rules.shares[name] * value
+    values = [part(who, work, rules) for part in PARTS.values()]
+    total = sum(map(mul, rules.shares, values))
     gates = [code for code, closes in GATES.items() if closes(who, work)]
-    return Scored(who, parts, round(total, 4), gates)
+    return Scored(who, values, round(total, 4), gates)
 
 
 def rank(candidates: Sequence[Candidate], work: Work, rules: Rules) -> list[Scored]:

@@ -105,7 +105,7 @@ def assign(
         force_place(to.pk, weight=ticket.weight, at=at)
     else:
         _claim_or_explain(to, ticket, at)
-    return hand_over(ticket, to, Method.MANUAL, actor, at, *seen)
+    return hand_over(ticket, to.pk, Method.MANUAL, actor, at, *seen)
 
 
 @transaction.atomic
@@ -121,7 +121,7 @@ def claim(*, ticket: Ticket, agent: User, at: datetime) -> Ticket:
     _refuse_ended(ticket)
     seen = as_seen(ticket, agent, at)
     _claim_or_explain(agent, ticket, at)
-    return hand_over(ticket, agent, Method.CLAIM, agent, at, *seen)
+    return hand_over(ticket, agent.pk, Method.CLAIM, agent, at, *seen)
 
 
 @transaction.atomic
@@ -172,8 +172,7 @@ def _assign_best(
         if agent_id == ticket.assignee_id:
             return ticket
         if take_place(ticket, agent_id, at, from_queue=from_queue):
-            agent = User.objects.get(pk=agent_id)
-            return hand_over(ticket, agent, Method.AUTO, actor, at, work, ranked)
+            return hand_over(ticket, agent_id, Method.AUTO, actor, at, work, ranked)
     # Whoever asked is told of those who are away, too; the desk itself does not ask.
     raise NoAgentAvailable(*_rank(ticket, at, everybody()) if actor else (work, ranked))
 
@@ -184,7 +183,8 @@ def take_place(ticket: Ticket, agent_id: int, at: datetime, *, from_queue: bool 
     Kept locked while the next one is tried, two assignments would wait for each other.
     """
     with transaction.atomic():
-        lock_agents([ticket.assignee_id, agent_id])
+        if ticket.assignee_id is not None:
+            lock_agents([ticket.assignee_id, agent_id])
         if claim_place(agent_id, weight=ticket.weight, at=at, from_queue=from_queue):
             return True
         transaction.set_rollback(True)
@@ -228,7 +228,7 @@ def as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Score
 
 def hand_over(
     ticket: Ticket,
-    agent: User,
+    agent_id: int,
     method: AssignmentDecision.Method,
     actor: User | None,
     at: datetime,
@@ -238,16 +238,16 @@ def hand_over(
     """Everything that goes with a new assignee whose place is already taken."""
     before = ticket.assignee_id
     reweigh(before, by=-ticket.weight)
-    ticket.assignee = agent
+    ticket.assignee_id = agent_id
     AssignmentDecision.objects.create(
         ticket=ticket,
-        agent=agent,
+        agent_id=agent_id,
         method=method,
         decided_at=at,
         weights=dict(rules().weights),
         candidates=scoring.describe(ranked[:KEPT_CANDIDATES], work),
     )
-    data = {"from": before, "to": agent.pk, "method": method.value}
+    data = {"from": before, "to": agent_id, "method": method.value}
     ticket.queued_at = None
     entries, changed = [Entry(Kind.ASSIGNED, data, data)], {"assignee", "queued_at"}
     if ticket.status == Status.NEW:

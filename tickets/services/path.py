@@ -21,7 +21,7 @@ def pass_up(ticket: Ticket, *, actor: User | None, at: datetime) -> bool:
         seen = as_seen(ticket, agent, at)
         if take_place(ticket, agent.pk, at):
             method = AssignmentDecision.Method.ESCALATION
-            hand_over(ticket, agent, method, actor, at, *seen)
+            hand_over(ticket, agent.pk, method, actor, at, *seen)
             return True
     return False
 

@@ -53,5 +53,5 @@ def _make(move: Move, actor: User | None, at: datetime) -> bool:
     work, ranked = as_seen(ticket, taker, at)
     if not ranked or not ranked[0].is_eligible or not take_place(ticket, taker.pk, at):
         return False
-    hand_over(ticket, taker, AssignmentDecision.Method.REBALANCE, actor, at, work, ranked)
+    hand_over(ticket, taker.pk, AssignmentDecision.Method.REBALANCE, actor, at, work, ranked)
     return True
