@@ -63,6 +63,11 @@ def is_overdue(clock: SlaClock, at: datetime) -> bool:
     return clock.state == State.RUNNING and clock.due_at is not None and clock.due_at < at
 
 
+def has_run_out(clock: SlaClock, at: datetime) -> bool:
+    """Whether it runs and no time is left."""
+    return clock.state == State.RUNNING and clock.due_at is not None and clock.due_at <= at
+
+
 def is_at_risk(clock: SlaClock, at: datetime) -> bool:
     """Whether it runs and most of its time is used up."""
     return clock.state == State.RUNNING and clock.warn_at is not None and clock.warn_at <= at

@@ -6,19 +6,16 @@ service can forget it. The clocks follow from the ticket as it stands and from i
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from typing import Any
 
-from tickets.lifecycle import Status
-from tickets.models import Alert, Kind, Metric, SlaClock, SlaStanding, Ticket
+from tickets.models import Alert, Kind, SlaClock, SlaStanding, Ticket
 from tickets.sla import clocks as turn
 from tickets.sla import configuration
 from tickets.sla.calendar import ALWAYS
 from tickets.sla.configuration import Configuration
-from tickets.sla.periods import periods
+from tickets.sla.following import Follower, Move
 from tickets.sla.rules import Occasion, occasions
-from tickets.sla.timeline import Timeline
 
 State = SlaClock.State
 TICKET_FIELDS = (
@@ -41,7 +38,6 @@ CLOCK_FIELDS = (
     "ended_at",
     "elapsed_seconds",
 )
-Move = tuple[str, datetime]
 
 
 @dataclass
@@ -52,6 +48,14 @@ class Kept:
     alerts: list[Alert] = field(default_factory=list)
     clocks: list[SlaClock] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)
+
+    def tell(self, ticket: Ticket, clock: SlaClock, kind: Kind, step: str, at: datetime) -> None:
+        assert clock.due_at is not None
+        data = {"metric": clock.metric, "due_at": clock.due_at.isoformat().replace("+00:00", "Z")}
+        self.news.append((kind, data))
+        self.alerts.append(
+            Alert(ticket=ticket, occasion=clock.metric, cycle=clock.cycle, step=step, at=at)
+        )
 
     def save(self) -> None:
         """The rows; the ticket is there already."""
@@ -77,196 +81,58 @@ def keep_time(
         found: list[SlaClock] = []
     else:
         found = list(SlaClock.objects.filter(ticket=ticket).order_by("id"))
-    keeper = _Keeper(ticket, at, config, found, moves)
-    keeper.let_time_pass(warns=warns)
-    keeper.follow()
-    return keeper.finish()
+    before = [_values(clock) for clock in found]
+    kept = _let_time_pass(ticket, found, at, warns=warns)
+    Follower(ticket, at, config, found, moves).follow()
+    kept.clocks = [
+        clock
+        for position, clock in enumerate(found)
+        if clock._state.adding or _values(clock) != before[position]
+    ]
+    kept.fields = _sum_up(ticket, found, config, at)
+    return kept
 
 
-class _Keeper:
-    """One ticket's clocks at one instant."""
+def _let_time_pass(
+    ticket: Ticket, clocks: Collection[SlaClock], at: datetime, *, warns: bool
+) -> Kept:
+    """Note what was broken, and on request what is at risk, before anything changes.
 
-    def __init__(
-        self,
-        ticket: Ticket,
-        at: datetime,
-        config: Configuration,
-        clocks: list[SlaClock],
-        moves: Collection[Move],
-    ) -> None:
-        self.ticket, self.at, self.config, self.clocks, self.moves = (
-            ticket,
-            at,
-            config,
-            clocks,
-            moves,
-        )
-        self.kept = Kept()
-        self.before = [_values(clock) for clock in clocks]
-        self.policy = config.policy_for(ticket)
+    For who comes by, what is done at the very due time is in time; who looks for it finds that
+    the time is over.
+    """
+    kept = Kept()
+    for clock in clocks:
+        if turn.is_overdue(clock, at) or (warns and turn.has_run_out(clock, at)):
+            turn.breach(clock)
+            kept.tell(ticket, clock, Kind.SLA_BREACHED, "breach", at)
+        elif warns and clock.warned_at is None and turn.is_at_risk(clock, at):
+            clock.warned_at = at
+            kept.tell(ticket, clock, Kind.SLA_WARNED, "warning", at)
+    return kept
 
-    @cached_property
-    def timeline(self) -> Timeline | None:
-        """Read when something needs it: most changes of a ticket move no clock."""
-        if self.policy is None:
-            return None
-        return Timeline(self.policy, periods(self.ticket, self.moves), self.at)
 
-    def let_time_pass(self, *, warns: bool) -> None:
-        """Note what was broken, and on request what is at risk, before anything changes."""
-        for clock in self.clocks:
-            if turn.is_overdue(clock, self.at) or (warns and clock.due_at == self.at):
-                turn.breach(clock)
-                self._tell(clock, Kind.SLA_BREACHED, "breach")
-            elif warns and clock.warned_at is None and turn.is_at_risk(clock, self.at):
-                clock.warned_at = self.at
-                self._tell(clock, Kind.SLA_WARNED, "warning")
-
-    def _tell(self, clock: SlaClock, kind: Kind, step: str) -> None:
-        assert clock.due_at is not None
-        data = {"metric": clock.metric, "due_at": clock.due_at.isoformat().replace("+00:00", "Z")}
-        self.kept.news.append((kind, data))
-        self.kept.alerts.append(
-            Alert(
-                ticket=self.ticket,
-                occasion=clock.metric,
-                cycle=clock.cycle,
-                step=step,
-                at=self.at,
-            )
-        )
-
-    def follow(self) -> None:
-        """Start, move, stop and end the clocks as the ticket stands now."""
-        self._follow_first_response()
-        self._follow_next_response()
-        self._follow_resolution()
-
-    def _follow_first_response(self) -> None:
-        ticket, clock = self.ticket, self._latest(Metric.FIRST_RESPONSE)
-        if clock is None and ticket.first_responded_at is None and not ticket.is_ended:
-            clock = self._new(Metric.FIRST_RESPONSE, ticket.created_at)
-        if clock is None or clock.met_at is not None:
-            return
-        if ticket.first_responded_at is not None:
-            self._meet(clock, ticket.first_responded_at)
-        else:
-            self._go_on_or_end(clock)
-
-    def _follow_next_response(self) -> None:
-        """Each question of the customer that follows an answer has a clock of its own."""
-        ticket, clock = self.ticket, self._latest(Metric.NEXT_RESPONSE)
-        asked = ticket.waiting_since if ticket.first_responded_at else None
-        if asked is not None and (clock is None or clock.started_at != asked):
-            if clock is not None:
-                self._cancel(clock)
-            cycle = clock.cycle + 1 if clock else 1
-            clock = self._new(Metric.NEXT_RESPONSE, asked, cycle)
-        if clock is None or clock.met_at is not None:
-            return
-        if asked is None and ticket.status != Status.CANCELLED and not ticket.merged_into_id:
-            self._meet(clock, self.at)
-        else:
-            self._go_on_or_end(clock)
-
-    def _follow_resolution(self) -> None:
-        ticket, clock = self.ticket, self._latest(Metric.RESOLUTION)
-        if clock is None and not ticket.is_ended:
-            clock = self._new(Metric.RESOLUTION, ticket.created_at)
-        if clock is not None:
-            self._go_on_or_end(clock)
-
-    def _latest(self, metric: str) -> SlaClock | None:
-        return next((clock for clock in reversed(self.clocks) if clock.metric == metric), None)
-
-    def _new(self, metric: str, since: datetime, cycle: int = 1) -> SlaClock | None:
-        """A clock, if that is promised at all; it is not running yet."""
-        if self._target(metric) is None:
-            return None
-        clock = SlaClock(ticket=self.ticket, metric=metric, cycle=cycle, started_at=since)
-        self.clocks.append(clock)
-        return clock
-
-    def _target(self, metric: str) -> timedelta | None:
-        return self.policy.target(self.ticket, metric) if self.policy else None
-
-    def _go_on_or_end(self, clock: SlaClock) -> None:
-        """What the ticket's status asks of a clock whose end is not an answer."""
-        target = self._target(clock.metric)
-        if self.ticket.merged_into_id or self.ticket.status == Status.CANCELLED or target is None:
-            self._cancel(clock)
-        elif self.ticket.is_ended:
-            self._meet(clock, self.ticket.resolved_at or self.at)
-        elif self.policy is not None and self.ticket.status in self.policy.pauses:
-            self._pause(clock, target)
-        else:
-            self._run(clock, target)
-
-    def _run(self, clock: SlaClock, target: timedelta) -> None:
-        is_running = clock.ended_at is None and clock.due_at is not None
-        if is_running and not self._is_worked_out_anew(clock, target):
-            return
-        assert self.timeline is not None
-        turn.start(clock, self.timeline, target)
-
-    def _pause(self, clock: SlaClock, target: timedelta) -> None:
-        is_still = clock.ended_at is None and clock.due_at is None
-        if is_still and not clock._state.adding and not self._is_worked_out_anew(clock, target):
-            return
-        assert self.timeline is not None
-        turn.pause(clock, self.timeline, target)
-
-    def _is_worked_out_anew(self, clock: SlaClock, target: timedelta) -> bool:
-        return (
-            clock.target_seconds != int(target.total_seconds())
-            or clock.policy_id != (self.policy.id if self.policy else None)
-            or self.ticket.sla_revision != self.config.revision
-        )
-
-    def _meet(self, clock: SlaClock, at: datetime) -> None:
-        if clock.ended_at is None:
-            turn.meet(clock, self.timeline, at)
-
-    def _cancel(self, clock: SlaClock) -> None:
-        if clock._state.adding:
-            self.clocks.remove(clock)
-        elif clock.ended_at is None:
-            turn.cancel(clock, self.timeline, self.at)
-
-    def finish(self) -> Kept:
-        """Write the sum of the clocks onto the ticket, and name what has to be saved."""
-        old = list(self.before)
-        self.kept.clocks = [
-            clock
-            for position, clock in enumerate(self.clocks)
-            if clock._state.adding or _values(clock) != old[position]
+def _sum_up(
+    ticket: Ticket, clocks: Sequence[SlaClock], config: Configuration, at: datetime
+) -> set[str]:
+    """Write what the clocks come to onto the ticket; answers the fields that changed."""
+    was = {name: getattr(ticket, name) for name in TICKET_FIELDS}
+    policy = config.policy_for(ticket)
+    going = [clock for clock in clocks if clock.ended_at is None and clock.due_at]
+    running = [clock for clock in going if clock.state == State.RUNNING]
+    ticket.sla_policy_id = policy.id if policy else None
+    ticket.sla_revision = config.revision
+    ticket.sla_standing = standing_of(clocks)
+    ticket.sla_due_at = _first(clock.due_at for clock in going)
+    ticket.sla_warn_at = _first(clock.warn_at for clock in running)
+    ticket.next_sla_at = _first(
+        [
+            *(clock.due_at for clock in running),
+            *(clock.warn_at for clock in running if clock.warned_at is None),
+            *(occasion.at for occasion in occasions_left(ticket, clocks, config, at)),
         ]
-        was = [getattr(self.ticket, name) for name in TICKET_FIELDS]
-        self._sum_up()
-        self.kept.fields = {
-            name
-            for name, value in zip(TICKET_FIELDS, was, strict=True)
-            if getattr(self.ticket, name) != value
-        }
-        return self.kept
-
-    def _sum_up(self) -> None:
-        ticket = self.ticket
-        going = [clock for clock in self.clocks if clock.ended_at is None and clock.due_at]
-        running = [clock for clock in going if clock.state == State.RUNNING]
-        ticket.sla_policy_id = self.policy.id if self.policy else None
-        ticket.sla_revision = self.config.revision
-        ticket.sla_standing = standing_of(self.clocks)
-        ticket.sla_due_at = _first(clock.due_at for clock in going)
-        ticket.sla_warn_at = _first(clock.warn_at for clock in running)
-        waiting = [clock.warn_at for clock in running if clock.warned_at is None]
-        due = [clock.due_at for clock in running]
-        ticket.next_sla_at = _first([*waiting, *due, self._next_occasion()])
-
-    def _next_occasion(self) -> datetime | None:
-        """When the next escalation rule acts on the ticket."""
-        found = occasions_left(self.ticket, self.clocks, self.config, self.at)
-        return _first(occasion.at for occasion in found)
+    )
+    return {name for name, value in was.items() if getattr(ticket, name) != value}
 
 
 def occasions_left(
