@@ -60,9 +60,9 @@ def record(
     """Save the ticket's `changed` fields (all, if it is new) and append the entries to its log.
 
     The clocks of service levels follow, and what they notice is appended too; without entries
-    that is all that happens. One UPDATE (or INSERT) and one INSERT, whatever the number of
-    entries. Time never runs backwards in a log: who waited for the lock took their clock before
-    they got it.
+    that is all that happens. One UPDATE (or INSERT) of the ticket, one INSERT whatever the number
+    of entries, and a statement for each clock that changes. Time never runs backwards in a log:
+    who waited for the lock took their clock before they got it.
     """
     is_new = ticket._state.adding
     at = at if is_new else max(at, ticket.updated_at)

@@ -1,4 +1,4 @@
-"""The shapes of the event log: over HTTP now, over the socket later."""
+"""The shapes of the event log."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Events as clients read them, over HTTP now and over the socket later: the same members."""
+"""Events as clients read them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile

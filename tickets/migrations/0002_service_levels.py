@@ -160,7 +160,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, validators=[servicedesk.api.text.refuse_control_characters])),
                 ('is_active', models.BooleanField(default=True)),
-                ('trigger', models.CharField(choices=[('sla_warning', 'Three quarters of a service level are used up'), ('sla_breached', 'A service level is breached'), ('no_first_response', 'Nobody has answered the customer'), ('unassigned', 'Nobody has the ticket'), ('reopened', 'The ticket was reopened')], max_length=20)),
+                ('trigger', models.CharField(choices=[('sla_warning', 'A service level is at risk'), ('sla_breached', 'A service level is breached'), ('no_first_response', 'Nobody has answered the customer'), ('unassigned', 'Nobody has the ticket'), ('reopened', 'The ticket was reopened')], max_length=20)),
                 ('metric', models.CharField(blank=True, choices=[('first_response', 'First response'), ('next_response', 'Next response'), ('resolution', 'Resolution')], help_text='Of which service level; blank: any.', max_length=16)),
                 ('after_seconds', models.PositiveIntegerField(default=0, help_text="Seconds of the policy's working time after which it acts.", validators=[django.core.validators.MaxValueValidator(31622400)])),
                 ('reopen_count', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),

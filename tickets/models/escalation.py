@@ -13,7 +13,7 @@ class EscalationRule(Named):
     """On what (trigger), for which tickets (categories, teams, priority), what then."""
 
     class Trigger(models.TextChoices):
-        SLA_WARNING = "sla_warning", "Three quarters of a service level are used up"
+        SLA_WARNING = "sla_warning", "A service level is at risk"
         SLA_BREACHED = "sla_breached", "A service level is breached"
         NO_FIRST_RESPONSE = "no_first_response", "Nobody has answered the customer"
         UNASSIGNED = "unassigned", "Nobody has the ticket"

@@ -131,7 +131,7 @@ class SlaClock(models.Model):
     """One promise about one ticket. `cycle` counts: each customer's question starts a new one.
 
     `due_at` is null while the clock is paused, never stale. A breach is a fact: it stays, though
-    a change of priority may move the due time afterwards. Written by `tickets.sla.clocks` only.
+    a change of priority may move the due time afterwards. Written by `tickets.sla` only.
     """
 
     class State(models.TextChoices):

@@ -14,7 +14,7 @@ from tickets.assignment.experience import learn
 from tickets.events import Entry, record
 from tickets.lifecycle import Part, Status
 from tickets.locks import lock_ticket
-from tickets.models import AssignmentDecision, Kind, Ticket
+from tickets.models import AssignmentDecision, Kind, Ticket, TicketEvent
 from tickets.parts import is_agent_reply, part_of, require_staff, situation_of
 from tickets.services.messages import add_message
 
@@ -100,7 +100,7 @@ def apply_move(ticket: Ticket, to: Status, *, at: datetime, resolution: str = ""
     elif was in lifecycle.ENDED_STATUSES and ticket.assignee_id is None:
         ticket.queued_at = at
     reweigh(ticket.assignee_id, by=ticket.weight - weighed)
-    if to == Status.RESOLVED and not ticket.reopen_count:
+    if to == Status.RESOLVED:
         _learn(ticket)
     data = {"from": was, "to": to}
     return Entry(Kind.STATUS_CHANGED, data, data)
@@ -111,10 +111,15 @@ def _learn(ticket: Ticket) -> None:
 
     Not by a merger, which resolves nothing: the work goes on in the survivor.
     """
-    if ticket.merged_into_id is not None:
+    if ticket.merged_into_id is not None or (ticket.reopen_count and _was_resolved(ticket)):
         return
     if ticket.assignee_id is not None and ticket.category_id is not None:
         learn(agent_id=ticket.assignee_id, category_id=ticket.category_id)
+
+
+def _was_resolved(ticket: Ticket) -> bool:
+    moves = TicketEvent.objects.filter(ticket=ticket, kind=Kind.STATUS_CHANGED)
+    return any(data["to"] == Status.RESOLVED for data in moves.values_list("data", flat=True))
 
 
 def move_by_itself(ticket: Ticket, to: Status, *, at: datetime) -> Entry:

@@ -58,6 +58,11 @@ def breach(clock: SlaClock) -> None:
     clock.state = State.BREACHED
 
 
+def warn(clock: SlaClock, at: datetime) -> None:
+    """Somebody was told that most of its time is used up."""
+    clock.warned_at = at
+
+
 def is_overdue(clock: SlaClock, at: datetime) -> bool:
     """Whether it runs and its time is over. What is done at the very due time is in time."""
     return clock.state == State.RUNNING and clock.due_at is not None and clock.due_at < at

@@ -37,6 +37,20 @@ class Follower:
             return None
         return Timeline(self.policy, periods(self.ticket, self.moves), self.at)
 
+    def take_up_changes(self) -> None:
+        """Work out anew what runs, where the promises are not those it was worked out with.
+
+        Before anything is judged by a due time: a breach stays, and must not be one of a calendar
+        that somebody has changed in time.
+        """
+        if self.policy is None or self.ticket.sla_revision == self.config.revision:
+            return
+        until_now = Timeline(self.policy, periods(self.ticket), self.at)
+        for clock in self.clocks:
+            target = self._target(clock.metric)
+            if clock.state == SlaClock.State.RUNNING and target is not None:
+                turn.start(clock, until_now, target)
+
     def follow(self) -> None:
         """Start, move, stop and end the clocks as the ticket stands now."""
         self._follow_first_response()
@@ -57,7 +71,7 @@ class Follower:
     def _follow_next_response(self) -> None:
         """Each question of the customer that follows an answer has a clock of its own."""
         ticket, clock = self.ticket, self._latest(Metric.NEXT_RESPONSE)
-        asked = ticket.waiting_since if ticket.first_responded_at else None
+        asked = ticket.waiting_since if self._was_answered() else None
         if asked is not None and (clock is None or clock.started_at != asked):
             if clock is not None:
                 self._cancel(clock)
@@ -69,6 +83,12 @@ class Follower:
             self._meet(clock, self.at)
         else:
             self._go_on_or_end(clock)
+
+    def _was_answered(self) -> bool:
+        """By a reply, or by a resolution that the customer came back from."""
+        first = self._latest(Metric.FIRST_RESPONSE)
+        was_resolved = self.ticket.reopen_count > 0 and (first is None or first.met_at is not None)
+        return self.ticket.first_responded_at is not None or was_resolved
 
     def _follow_resolution(self) -> None:
         ticket, clock = self.ticket, self._latest(Metric.RESOLUTION)

@@ -82,8 +82,10 @@ def keep_time(
     else:
         found = list(SlaClock.objects.filter(ticket=ticket).order_by("id"))
     before = [_values(clock) for clock in found]
+    follower = Follower(ticket, at, config, found, moves)
+    follower.take_up_changes()
     kept = _let_time_pass(ticket, found, at, warns=warns)
-    Follower(ticket, at, config, found, moves).follow()
+    follower.follow()
     kept.clocks = [
         clock
         for position, clock in enumerate(found)
@@ -107,7 +109,7 @@ def _let_time_pass(
             turn.breach(clock)
             kept.tell(ticket, clock, Kind.SLA_BREACHED, "breach", at)
         elif warns and clock.warned_at is None and turn.is_at_risk(clock, at):
-            clock.warned_at = at
+            turn.warn(clock, at)
             kept.tell(ticket, clock, Kind.SLA_WARNED, "warning", at)
     return kept
 

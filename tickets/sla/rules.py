@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tickets.lifecycle import PAUSING_STATUSES
 from tickets.models import EscalationRule, SlaClock, Ticket
 from tickets.sla.calendar import BusinessCalendar
 from tickets.sla.configuration import Rule
@@ -35,10 +36,10 @@ def occasions(
 ) -> list[Occasion]:
     """Every occasion that the ticket gives these rules as it stands, also those acted on already.
 
-    A rule's delay is counted in `calendar`. What has ended gives none; what stands still gives
-    none that comes from a clock.
+    A rule's delay is counted in `calendar`. What has ended gives none, nor does what waits for
+    somebody else, as long as it does.
     """
-    if ticket.is_ended:
+    if ticket.is_ended or ticket.status in PAUSING_STATUSES:
         return []
     return [
         Occasion(rule, name, cycle, calendar.add(since, rule.after))
@@ -58,7 +59,8 @@ def _begun(
                 if since is not None:
                     yield clock.metric, clock.cycle, since
         case Trigger.NO_FIRST_RESPONSE:
-            if ticket.first_responded_at is None:
+            # A resolution is an answer, too.
+            if ticket.first_responded_at is None and not ticket.reopen_count:
                 yield rule.trigger, 1, ticket.created_at
         case Trigger.UNASSIGNED:
             # Each stay in the queue is an occasion of its own.

@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 from tickets import services
 from tickets.events import record
 from tickets.lifecycle import Status
-from tickets.models import Alert, Kind, Priority, SlaClock, Ticket
+from tickets.models import (
+    Alert,
+    CalendarDate,
+    EscalationRule,
+    Kind,
+    Priority,
+    SlaClock,
+    Ticket,
+)
 from tickets.sla import revision
 from tickets.tests import promises
 from tickets.tests.state import assert_consistent, kinds
@@ -345,3 +353,49 @@ def test_a_late_policy_asks_for_no_answer_that_was_given_before_it(alice, bob) -
     services.pass_time(ticket=ticket, at=NINE + 6 * HOUR)
     assert [c.metric for c in ticket.clocks.all()] == ["resolution"]
     assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
+
+
+def test_a_breach_of_a_calendar_that_was_changed_in_time_is_none(alice, bob) -> None:
+    """Whoever comes by first, before the sweep has worked the clocks out anew."""
+    hours = promises.calendar()
+    promises.policy(calendar=hours)
+    replied_to, looked_at = opened(alice), opened(alice)
+    CalendarDate.objects.create(calendar=hours, date=NINE.date(), name="Holiday")
+    revision.bump()
+    say(replied_to, bob, NINE + 5 * HOUR)
+    look(looked_at, NINE + 5 * HOUR)
+    assert clock(replied_to, "first_response").state == "met"
+    assert clock(looked_at, "first_response").due_at == NINE + DAY + HOUR
+    assert not Alert.objects.exists()
+
+
+def test_who_comes_back_from_a_resolution_without_an_answer_is_promised_the_next(
+    alice, bob
+) -> None:
+    promises.policy()
+    promises.rule(trigger=EscalationRule.Trigger.NO_FIRST_RESPONSE, after_seconds=60, level=1)
+    ticket = opened(alice)
+    move(ticket, Status.RESOLVED, bob, NINE + timedelta(seconds=30), resolution="Rebooted.")
+    say(ticket, alice, NINE + DAY)
+    assert clock(ticket, "first_response").state == "met"
+    assert clock(ticket, "next_response").due_at == NINE + DAY + 2 * HOUR
+    services.escalate_due(ticket_id=ticket.pk, at=NINE + DAY + MINUTE)
+    assert Ticket.objects.get().escalation_level == 0
+
+
+def test_what_was_met_at_the_due_time_is_not_broken_by_a_look_at_it(alice, bob) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    say(ticket, bob, NINE + HOUR)
+    for _ in range(2):
+        look(ticket, NINE + HOUR)
+    assert clock(ticket, "first_response").state == "met"
+
+
+def test_a_rule_waits_as_long_as_the_ticket_does(alice, bob) -> None:
+    promises.rule(trigger=EscalationRule.Trigger.NO_FIRST_RESPONSE, after_seconds=3600, level=1)
+    ticket = opened(alice)
+    move(ticket, Status.ON_HOLD, bob, NINE + MINUTE)
+    assert Ticket.objects.get().next_sla_at is None
+    move(ticket, Status.OPEN, bob, NINE + DAY)
+    assert Ticket.objects.get().next_sla_at == NINE + HOUR

@@ -86,6 +86,15 @@ def test_a_ticket_that_is_resolved_again_teaches_nothing_new(alice, bob, printin
     assert experience() == {("bob", "Printing"): 1}
 
 
+def test_what_was_cancelled_by_mistake_still_teaches(alice, bob, sam, printing, at) -> None:
+    ticket = opened(alice, at, category=printing)
+    services.change_status(ticket=ticket, to=Status.CANCELLED, actor=alice, at=at)
+    services.change_status(ticket=ticket, to=Status.OPEN, actor=sam, at=at)
+    resolve(ticket, bob, at)
+
+    assert experience() == {("bob", "Printing"): 1}
+
+
 def test_the_next_such_ticket_goes_to_who_resolved_the_last(
     alice, bob, dana, charlie, printing, at
 ) -> None:

@@ -25,12 +25,15 @@ def lock(row: AnyNamed) -> AnyNamed:
 
 
 def hold(field: str, rows: Iterable[models.Model]) -> None:
-    """Keep what `field` refers to from being deleted. Raises NothingThere if it was already.
+    """Keep the rows, all of one kind, that `field` refers to from being deleted. Raises
+    NothingThere if one was already.
 
     Without it the database would refuse the reference only at the commit.
     """
-    wanted = {row.pk: type(row) for row in rows}
-    for kind in set(wanted.values()):
-        found = kind._default_manager.select_for_update(no_key=True).filter(pk__in=wanted)
-        if len(found.order_by("pk").values("pk")) != len(wanted):
-            raise NothingThere(field)
+    wanted = list(rows)
+    if not wanted:
+        return
+    held = type(wanted[0])._default_manager.select_for_update(no_key=True)
+    ids = {row.pk for row in wanted}
+    if len(held.filter(pk__in=ids).order_by("pk").values("pk")) != len(ids):
+        raise NothingThere(field)
