@@ -11,7 +11,16 @@ from django.db import transaction
 from django.db.models import Q
 
 from agents import sessions
-from agents.models import AgentProfile, AgentSkill, Availability, Named, Role, Skill, Team, User
+from agents.models import (
+    AgentProfile,
+    AgentSkill,
+    Availability,
+    Named,
+    Skill,
+    Team,
+    User,
+    supervises,
+)
 from agents.saving import save_clean
 from agents.signals import availability_changed, left_service
 from servicedesk.errors import DomainError, FieldError, NotAllowed
@@ -91,9 +100,8 @@ def _lock_with_supervisors(user: User) -> tuple[User, list[User]]:
 
     Two who demote each other would otherwise both see that the other one is left.
     """
-    supervisors = Q(is_active=True) & (Q(role=Role.SUPERVISOR) | Q(is_superuser=True))
     locked = User.objects.select_for_update(no_key=True)
-    rows = {row.pk: row for row in locked.filter(Q(pk=user.pk) | supervisors).order_by("pk")}
+    rows = {row.pk: row for row in locked.filter(Q(pk=user.pk) | supervises()).order_by("pk")}
     if user.pk not in rows:
         raise User.DoesNotExist
     return rows.pop(user.pk), list(rows.values())
@@ -114,7 +122,7 @@ def update_agent(
     """Change what the assignment knows of an agent; what is None stays.
 
     `skills` maps skills to levels 1-5 and replaces what the agent had. `is_active` is a change of
-    the user, by the rules of `update_user`.
+    the user, by the rules of `update_user`. Whoever leaves a team leads it no longer.
     """
     agents = AgentProfile.objects.select_for_update(of=("self",), no_key=True)
     locked = agents.select_related("user").get(pk=agent.pk)
@@ -130,7 +138,7 @@ def update_agent(
         setattr(locked, name, changes[name])
     locked.save(update_fields=fields)
     if teams is not None:
-        locked.teams.set(teams)
+        _set_teams(locked, teams)
     if skills is not None:
         _replace_skills(locked, skills)
     if is_active is not None:
@@ -163,6 +171,13 @@ def _announce_availability(agent: AgentProfile, *, reassign: bool, at: datetime)
             sender=AgentProfile, agent=agent, reassign=reassign, at=at
         )
     )
+
+
+def _set_teams(agent: AgentProfile, teams: Iterable[Team]) -> None:
+    kept = list(teams)
+    agent.teams.set(kept)
+    # A lead who is no member would not see the tickets that they are told of.
+    Team.objects.filter(lead=agent.pk).exclude(pk__in=[team.pk for team in kept]).update(lead=None)
 
 
 def _replace_skills(agent: AgentProfile, skills: Mapping[Skill, int]) -> None:
@@ -200,7 +215,8 @@ def _hashed(password: str, user: User, fields: Mapping[str, Any]) -> str:
 
 
 class TeamFields(TypedDict, total=False):
-    """What a team is made of. The lead, if any, is somebody who works here."""
+    """What a team is made of. The lead, if any, is somebody who works here, and by that a member
+    of the team."""
 
     name: str
     lead: User | None
@@ -208,24 +224,37 @@ class TeamFields(TypedDict, total=False):
 
 @transaction.atomic
 def create_team(**fields: Unpack[TeamFields]) -> Team:
-    """A new team; needs a name. Raises FieldError."""
-    return _save_team(Team(), fields)
+    """A new team; needs a name. Its lead becomes a member. Raises FieldError."""
+    return _save_team(Team(), _lock_lead(fields), fields)
 
 
 @transaction.atomic
 def update_team(*, team: Team, **fields: Unpack[TeamFields]) -> Team:
-    """Change what is given. Raises FieldError."""
-    return _save_team(Team.objects.select_for_update(no_key=True).get(pk=team.pk), fields)
+    """Change what is given. A lead becomes a member. Raises FieldError."""
+    lead = _lock_lead(fields)
+    locked = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    return _save_team(locked, lead, fields)
 
 
-def _save_team(team: Team, fields: TeamFields) -> Team:
-    if lead := fields.get("lead"):
-        # Locked, so that it is still true of them when this is saved.
-        lead = User.objects.select_for_update(no_key=True).get(pk=lead.pk)
+def _lock_lead(fields: TeamFields) -> User | None:
+    """Locked before the team and in the order of `update_agent`, so that what is asked of a lead
+    is still true when the team is saved, and of two changes neither waits for the other."""
+    lead = fields.get("lead")
+    if lead is None:
+        return None
+    list(AgentProfile.objects.select_for_update(no_key=True).filter(pk=lead.pk).values("pk"))
+    return User.objects.select_for_update(no_key=True).get(pk=lead.pk)
+
+
+def _save_team(team: Team, lead: User | None, fields: TeamFields) -> Team:
+    if lead is not None:
         check_lead(team, lead)
     for name, value in fields.items():
         setattr(team, name, value)
     save_clean(team)
+    if lead is not None and lead.is_desk_staff:
+        # Who is no member would not see the tickets that they are told of.
+        team.agents.add(lead.pk)
     return team
 
 

@@ -94,7 +94,7 @@ def seed(agents: int, tickets: int, waiting: int) -> list[Any]:
 
     from agents.models import AgentProfile, AgentSkill, Role, Skill, Team, User
     from tickets.models import Category, CategoryExperience, Ticket
-    from tickets.services import pass_time
+    from tickets.services import recompute
     from tickets.tests import promises
 
     promises.policy(targets=promises.same(24 * 100, None, 24 * 200))
@@ -140,7 +140,7 @@ def seed(agents: int, tickets: int, waiting: int) -> list[Any]:
         )
         ticket.required_skills.add(skill)
         # As a ticket that was opened: with clocks, and so with a due time for `sla_fit`.
-        pass_time(ticket=ticket, at=now)
+        recompute(ticket_id=ticket.pk, at=now)
         made.append(ticket)
     return made
 

@@ -167,9 +167,6 @@ def _teams_and_skills(people: People) -> None:
     teams = {name: Team.objects.get_or_create(name=name)[0] for name in TEAMS}
     names = {name for levels in SKILLS.values() for name in levels}
     skills = {name: Skill.objects.get_or_create(name=name)[0] for name in names}
-    for name, lead in LEADS.items():
-        if teams[name].lead is None:
-            people_services.update_team(team=teams[name], lead=people[lead])
     for username, levels in SKILLS.items():
         agent = people[username].agent
         if agent.teams.exists() or agent.skills.exists():
@@ -185,6 +182,10 @@ def _teams_and_skills(people: People) -> None:
             teams=[team for name, team in teams.items() if username in TEAMS[name]],
             skills={skills[name]: level for name, level in levels.items()},
         )
+    # After the memberships, of which being a lead is one.
+    for name, lead in LEADS.items():
+        if teams[name].lead is None:
+            people_services.update_team(team=teams[name], lead=people[lead])
 
 
 def _service_levels() -> None:

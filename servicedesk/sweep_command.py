@@ -2,7 +2,7 @@
 
 import signal
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from threading import Event
 from typing import Any, ClassVar
 
@@ -17,8 +17,7 @@ class SweepCommand(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="run until stopped")
-        parser.add_argument("--interval", type=float, default=30, help="seconds between runs")
-        parser.add_argument("--batch", type=int, default=500, help="rows at a time")
+        add_pace(parser, interval=30)
         parser.add_argument("--json", action="store_true", help="print one JSON object a run")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,6 +40,21 @@ class SweepCommand(BaseCommand):
             self.stdout.write(orjson.dumps(figures).decode())
         else:
             self.stdout.write("  ".join(f"{name} {value}" for name, value in figures.items()))
+
+
+def add_pace(parser: ArgumentParser, *, interval: float) -> None:
+    """How often to look, and for how much at a time."""
+    parser.add_argument(
+        "--interval", type=float, default=interval, help=f"seconds between runs; {interval:g}"
+    )
+    parser.add_argument("--batch", type=positive, default=500, help="rows at a time; 500")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError("a whole number above 0, please")
+    return int(text)
 
 
 def stop_on_signals() -> Event:

@@ -41,17 +41,31 @@ COLUMNS = (
 # What spreadsheets pass over before they look whether a cell is a formula.
 PASSED_OVER = re.compile("[\\s\"'`\u200b-\u200f\u2060\ufeff\x00-\x1f]*")
 FORMULA = frozenset("=+-@")
+# Where a spreadsheet of another country begins the next cell: within ours, as it were.
+SEPARATORS = re.compile("(?<=[;\t\r\n])")
 
 
 def neutral(text: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would compute.
 
     That is a cell which begins with one of = + - @, also in their full-width and small forms and
-    after blanks or quotes, or with a tab or line break (OWASP, "CSV injection").
+    after blanks or quotes, or with a tab or line break (OWASP, "CSV injection"); and the same
+    after a sign that parts cells elsewhere.
     """
-    begin = text[PASSED_OVER.match(text).end() :][:1]  # type: ignore[union-attr]
-    is_formula = unicodedata.normalize("NFKC", begin) in FORMULA
-    return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n")) else text
+    blank = PASSED_OVER.match(text).end()  # type: ignore[union-attr]
+    first, *others = SEPARATORS.split(text[blank:])
+    is_odd = _is_formula(first) or text.startswith(("\t", "\r", "\n"))
+    lead = "'" if is_odd else ""
+    return lead + text[:blank] + first + "".join(map(_within, others))
+
+
+def _within(text: str) -> str:
+    blank = PASSED_OVER.match(text).end()  # type: ignore[union-attr]
+    return f"'{text}" if _is_formula(text[blank:]) else text
+
+
+def _is_formula(text: str) -> bool:
+    return unicodedata.normalize("NFKC", text[:1]) in FORMULA
 
 
 def ids_of(tickets: TicketQuerySet) -> Sequence[int]:

@@ -63,6 +63,7 @@ def _context(notification: Notification) -> dict[str, object]:
         "description_html": render_markdown(ticket.description),
         "resolution_html": render_markdown(ticket.resolution),
         "reason": notification.event.data.get("reason", ""),
+        **_escalation_told_by(notification),
         **_promise_told_by(notification),
         "url": _address_of(notification),
     }
@@ -71,6 +72,16 @@ def _context(notification: Notification) -> dict[str, object]:
 def _message_told_by(notification: Notification) -> Message | None:
     pk = notification.event.data.get("message")
     return Message.objects.select_related("author").filter(pk=pk).first() if pk else None
+
+
+def _escalation_told_by(notification: Notification) -> dict[str, object]:
+    """The level it was raised to, 0 where a rule raised nothing, and the name of such a rule."""
+    event = notification.event
+    is_raised = event.public_seq is not None
+    return {
+        "level": event.data.get("level", 0) if is_raised else 0,
+        "rule": event.data.get("reason", "") if "rule" in event.data else "",
+    }
 
 
 def _promise_told_by(notification: Notification) -> dict[str, object]:

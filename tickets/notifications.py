@@ -6,7 +6,7 @@ from operator import or_
 
 from django.db.models import Q
 
-from agents.models import Role, User, has_desk_role
+from agents.models import User, has_desk_role
 from tickets.lifecycle import ENDED_STATUSES, Status
 from tickets.models import EscalationRule, Kind, Notification, Participant, Ticket, TicketEvent
 
@@ -86,9 +86,13 @@ def _of_move(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind | None,
 
 
 def _of_promise(event: TicketEvent, assignee: Q) -> tuple[Notification.Kind, Q]:
-    if event.kind == Kind.SLA_WARNED:
-        return Told.SLA_WARNED, assignee
-    return Told.SLA_BREACHED, assignee | _lead(event.ticket)
+    """A warning is for whoever can still keep the promise; where nobody works on the ticket, for
+    the lead, and without one for the supervisors."""
+    kind = Told.SLA_WARNED if event.kind == Kind.SLA_WARNED else Told.SLA_BREACHED
+    ticket, lead = event.ticket, _lead(event.ticket)
+    if ticket.assignee_id is None:
+        return kind, lead or _supervisors(ticket)
+    return kind, assignee if kind == Told.SLA_WARNED else assignee | lead
 
 
 def _of_escalation(event: TicketEvent, assignee: Q) -> Q:
@@ -103,7 +107,9 @@ def _of_escalation(event: TicketEvent, assignee: Q) -> Q:
 
 
 def _lead(ticket: Ticket) -> Q:
-    return Q(pk__in=[ticket.team.lead_id] if ticket.team and ticket.team.lead_id else [])
+    """False (no condition at all) where nobody leads the team, or who did has left."""
+    lead = ticket.team.lead if ticket.team else None
+    return Q(pk=lead.pk) if lead and lead.is_desk_staff else Q()
 
 
 def _customers(ticket: Ticket) -> Q:
@@ -118,9 +124,6 @@ def _is_reopening(event: TicketEvent) -> bool:
 
 def _supervisors(ticket: Ticket) -> Q:
     """Those of the ticket's team where it has some, else all."""
-    supervisors = Q(role=Role.SUPERVISOR)
-    if ticket.team_id:
-        of_team = User.objects.filter(supervisors, is_active=True, agent__teams=ticket.team_id)
-        if ids := list(of_team.values_list("pk", flat=True)):
-            return Q(pk__in=ids)
-    return supervisors
+    everybody = User.objects.supervisors().values_list("pk", flat=True)
+    of_team = everybody.filter(agent__teams=ticket.team_id) if ticket.team_id else everybody.none()
+    return Q(pk__in=list(of_team) or list(everybody))

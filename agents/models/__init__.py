@@ -3,7 +3,7 @@
 from agents.models.profile import AgentProfile, AgentSkill, Availability
 from agents.models.session import Session, SignInFailures
 from agents.models.team import Named, Skill, Team
-from agents.models.user import Role, User, has_desk_role, new_security_stamp
+from agents.models.user import Role, User, has_desk_role, new_security_stamp, supervises
 
 __all__ = [
     "AgentProfile",
@@ -18,4 +18,5 @@ __all__ = [
     "User",
     "has_desk_role",
     "new_security_stamp",
+    "supervises",
 ]

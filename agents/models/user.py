@@ -27,10 +27,19 @@ def has_desk_role(via: str = "") -> Q:
     return Q(**{f"{via}is_superuser": True}) | ~Q(**{f"{via}role": Role.CUSTOMER})
 
 
+def supervises() -> Q:
+    """Those of `User.is_supervisor`."""
+    return Q(is_active=True) & (Q(role=Role.SUPERVISOR) | Q(is_superuser=True))
+
+
 class UserManager(BaseUserManager["User"]):
     def desk_staff(self) -> models.QuerySet["User"]:
         """Agents and supervisors who may sign in: those of `User.is_desk_staff`."""
         return self.filter(has_desk_role(), is_active=True)
+
+    def supervisors(self) -> models.QuerySet["User"]:
+        """Those of `User.is_supervisor`: superusers, too."""
+        return self.filter(supervises())
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)

@@ -2,6 +2,8 @@
 
 The key, the effect and the stored answer are one transaction: whatever dies in between, either
 all three are there or none. Only successes are kept, so a mended body may use the same key.
+Where a request is many changes, each is a transaction with its note under the key (`Steps`): no
+lock outlives a change, and sent again the rest is done.
 """
 
 import hashlib
@@ -70,6 +72,70 @@ def answer_once(
         response = response.rebuilt()
         row.is_final = True
         _store(row, response)
+    return response
+
+
+class Steps:
+    """The steps of one request: under a key each is done once, whoever else sends the same."""
+
+    def __init__(self, request: Request) -> None:
+        assert request.user.pk is not None
+        self.user_id, self.is_keyed = request.user.pk, HEADER in request.headers
+        if self.is_keyed:
+            self.key, self.fingerprint = _key(request), _fingerprint(request)
+
+    def take(self, name: str, do: Callable[[], Any]) -> Any:
+        """What `do` answers (JSON), or what it answered before. Where it raises, it is not done.
+
+        Raises KeyReused, and StillRunning where another has done the rest meanwhile.
+        """
+        if not self.is_keyed:
+            return do()
+        with transaction.atomic():
+            row = self._row()
+            if row.is_final:
+                raise StillRunning("Send this again for its answer.", retry_after=1)
+            row.body = done = row.body or {}
+            if name not in done:
+                done[name] = do()
+                row.save(update_fields=["body"])
+            return done[name]
+
+    def _row(self) -> IdempotencyKey:
+        """What is noted under the key, locked before anything else is."""
+        new = IdempotencyKey(user_id=self.user_id, key=self.key, fingerprint=self.fingerprint)
+        new.status = 200
+        rows = IdempotencyKey.objects.select_for_update().filter(user_id=new.user_id, key=new.key)
+        if (row := rows.first()) is None:
+            IdempotencyKey.objects.bulk_create([new], ignore_conflicts=True)
+            row = rows.get()
+        if row.fingerprint != self.fingerprint:
+            raise KeyReused("Use a new key for a new request.")
+        return row
+
+    def finish(self, response: Response) -> None:
+        with transaction.atomic():
+            row = self._row()
+            row.is_final = True
+            _store(row, response)
+
+
+def answer_in_steps(
+    handler: Callable[..., Response],
+    check_replay: Callable[..., None],
+    request: Request,
+    *args: Any,
+    **kwargs: Any,
+) -> Response:
+    """The same for a handler that takes `Steps`. It runs again until its answer is kept."""
+    steps = Steps(request)
+    kept = _kept(steps.user_id, steps.key)
+    if kept and (kept.is_final or kept.fingerprint != steps.fingerprint):
+        check_replay(request, **kwargs)
+        return _replay(kept, steps.fingerprint)
+    response = handler(request, *args, **kwargs)
+    if response.status_code < 300 and getattr(response, "is_kept", True):
+        steps.finish(response)
     return response
 
 

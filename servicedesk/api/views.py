@@ -10,7 +10,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from servicedesk.api.idempotency import HEADER, answer_once
+from servicedesk.api.idempotency import HEADER, answer_in_steps, answer_once
 
 
 def read_body(shape: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
@@ -31,6 +31,8 @@ class DeskAPIView(APIView):
 
     # Off where the answer holds secrets, which must not be stored.
     remembers_answers = True
+    # On where a POST is many changes, each a step (idempotency.Steps) and a transaction by itself.
+    answers_in_steps = False
 
     def check_replay(self, request: Request, **kwargs: Any) -> None:
         """Raises Http404 where what the path names is no longer the caller's to see."""
@@ -45,7 +47,8 @@ class DeskAPIView(APIView):
             and self.remembers_answers
         ):
             # DRF looks up the handler right after this hook.
-            self.__dict__["post"] = partial(answer_once, handler, self.check_replay)
+            answer = answer_in_steps if self.answers_in_steps else answer_once
+            self.__dict__["post"] = partial(answer, handler, self.check_replay)
 
 
 class DeskViewSet(DeskAPIView, GenericViewSet):  # type: ignore[type-arg]

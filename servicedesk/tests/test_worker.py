@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 from io import StringIO
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -77,6 +78,104 @@ def test_stopping_finishes_the_batch_in_hand_and_begins_no_other(own_sweeps):
 
     sweeps.drain(batch_of_work, batch=1, stop=stop.is_set)
     assert done == [1]
+
+
+class Pile:
+    """A sweep with so many batches to do."""
+
+    def __init__(self, batches: int, log: list[str], name: str, then=lambda: None) -> None:
+        self.left, self.log, self.name, self.then = batches, log, name, then
+        sweeps.register(name, self)
+
+    def __call__(self, *, batch: int) -> SweepResult:
+        if not self.left:
+            return SweepResult()
+        self.left -= 1
+        self.log.append(self.name)
+        self.then()
+        return SweepResult(handled=batch)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every batch uses up the share of its sweep."""
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(sweeps, "time", clock)
+    call = Pile.__call__
+
+    def slowly(pile: Pile, *, batch: int) -> SweepResult:
+        result = call(pile, batch=batch)
+        clock.now += sweeps.SHARE * bool(result.handled)
+        return result
+
+    monkeypatch.setattr(Pile, "__call__", slowly)
+
+
+def test_a_sweep_with_much_to_do_lets_the_others_have_their_turn(own_sweeps, slow):
+    log: list[str] = []
+    Pile(3, log, "long")
+    Pile(1, log, "short")
+    results = sweeps.run_round(batch=10, after_turn=lambda: log.append("beat"))
+    assert log == ["long", "short", "beat", "long", "beat", "long", "beat", "beat"]
+    assert {name: result.handled for name, result in results.items()} == {"long": 30, "short": 10}
+
+
+def test_within_its_share_a_sweep_does_batch_after_batch(own_sweeps):
+    log: list[str] = []
+    Pile(3, log, "long")
+    Pile(1, log, "short")
+    turn = sweeps.take_turns(batch=10)
+    assert log == ["long", "long", "long", "short"]
+    assert not turn.leaves_work
+
+
+def test_one_round_also_does_what_a_later_sweep_left_for_an_earlier_one(own_sweeps):
+    log: list[str] = []
+    early = Pile(0, log, "early")
+    Pile(1, log, "late", then=lambda: setattr(early, "left", 1))
+    sweeps.run_round(batch=1)
+    assert log == ["late", "early"]
+
+
+def test_a_round_that_is_stopped_begins_no_other_turn(own_sweeps, slow):
+    stop, log = Event(), list[str]()
+    Pile(5, log, "long", then=stop.set)
+    Pile(5, log, "other")
+    assert sweeps.run_round(batch=1, stop=stop.is_set)["long"].handled == 1
+    assert log == ["long"]
+
+
+def test_the_worker_rests_only_where_nothing_is_left(own_sweeps, slow):
+    log: list[str] = []
+    Pile(3, log, "long")
+
+    class Rest(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            log.append("rest")
+            self.set()
+            return True
+
+    sweeps.run_forever(Rest(), interval=5, batch=1, after_round=lambda: log.append("beat"))
+    assert log == ["long", "beat"] * 3 + ["beat", "rest"]
+
+
+def test_the_worker_rests_though_something_happens_all_the_time(own_sweeps):
+    rests = []
+
+    def a_little(*, batch: int) -> SweepResult:
+        return SweepResult(handled=int(seen.pop()))
+
+    class Rest(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rests.append(timeout)
+            self.set()
+            return True
+
+    seen = [False, True]
+    sweeps.register("a_little", a_little)
+    sweeps.run_forever(Rest(), interval=5, batch=1, after_round=lambda: None)
+    assert rests == [5]
 
 
 def test_the_worker_outlives_a_database_that_is_away(db, own_sweeps, caplog):

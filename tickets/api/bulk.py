@@ -14,6 +14,8 @@ from rest_framework.response import Response
 from agents.api.callers import caller_of
 from agents.api.permissions import IsStaff
 from servicedesk.api.fields import MAX_ID, Bounded, NothingThere, StrictSerializer, Whole
+from servicedesk.api.idempotency import Steps
+from servicedesk.api.responses import Answer
 from servicedesk.api.views import DeskViewSet, read_body
 from tickets import services
 from tickets.api import inputs
@@ -83,6 +85,7 @@ class BulkViewSet(DeskViewSet):
     permission_classes = (IsAuthenticated, IsStaff)
     serializer_class = OutcomesSerializer
     pagination_class = None
+    answers_in_steps = True
 
     @extend_schema(
         request=PolymorphicProxySerializer(
@@ -98,13 +101,20 @@ class BulkViewSet(DeskViewSet):
         With the members of the single change: `status` (`status`, `comment`, `internal`,
         `resolution`), `assign` (`assignee`, `force`), `priority` (`priority`, `reason`), and `tag`
         (`add`, `remove`). Where one of the ids is hidden or unknown nothing is done: 404.
+
+        Under an `Idempotency-Key` no ticket is changed twice; one that was `unavailable` or met an
+        `internal_error` is tried again when the request is sent again.
         """
         body = read_body(_shape_of(request.data), request)
         ids, action = list(dict.fromkeys(body.pop("ids"))), body.pop("action")
         tickets = _all_visible(request, ids)
         by = {"actor": caller_of(request), "at": timezone.now()}
-        outcomes = services.change_each(tickets=tickets, change=partial(CHANGES[action], body, by))
-        return Response({"results": [_shown(outcomes[pk]) for pk in ids]})
+        outcomes = services.change_each(
+            tickets=tickets, change=partial(CHANGES[action], body, by), once=Steps(request).take
+        )
+        shown = {"results": [_shown(outcomes[pk]) for pk in ids]}
+        is_kept = all(outcome.is_certain for outcome in outcomes.values())
+        return Answer(lambda: shown, is_kept=is_kept)
 
 
 def _shape_of(data: Any) -> type[BulkSerializer]:

@@ -17,6 +17,7 @@ from servicedesk.api.fields import Flag, Reference, StrictSerializer
 from servicedesk.api.views import DeskAPIView, read_body, rendered
 from tickets import services
 from tickets.api.serializers import NotifiedTicketSerializer
+from tickets.assignment.balancing import Proposal
 
 
 class RebalanceSerializer(StrictSerializer):
@@ -47,6 +48,10 @@ class RebalancedSerializer(serializers.Serializer[Any]):
     moves = MoveOfTicketSerializer(many=True)
     before = SpreadSerializer()
     after = SpreadSerializer()
+    skipped = serializers.IntegerField(
+        help_text="Moves that were not made, since something had changed meanwhile."
+    )
+    failed = serializers.IntegerField(help_text="Moves that were tried in vain.")
 
 
 @extend_schema(tags=["people"])
@@ -58,14 +63,19 @@ class RebalanceView(DeskAPIView):
         """Which unanswered tickets should change hands, and (with `dry_run: false`) doing it."""
         body = read_body(RebalanceSerializer, request)
         now, team = timezone.now(), body["team"]
+        skipped = failed = 0
+        proposal: Proposal
         if body["dry_run"]:
             proposal = services.propose_moves(team=team, at=now)
         else:
-            proposal = services.rebalance(team=team, actor=caller_of(request), at=now)
+            done = services.rebalance(team=team, actor=caller_of(request), at=now)
+            proposal, skipped, failed = done, done.skipped, done.failed
         data = {
             "dry_run": body["dry_run"],
             "moves": proposal.moves,
             "before": proposal.before,
             "after": proposal.after,
+            "skipped": skipped,
+            "failed": failed,
         }
         return Response(rendered(RebalancedSerializer, data))

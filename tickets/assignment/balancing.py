@@ -5,17 +5,20 @@ if that is enough of a gain over the one who has it, and leaves them no busier t
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
 
 from agents.models import AgentProfile, Availability, Team
 from tickets.assignment import scoring
-from tickets.assignment.candidates import Facts, everybody, rules, work_of
+from tickets.assignment.candidates import everybody, rules, work_of
+from tickets.assignment.facts import Facts
 from tickets.assignment.fairness import gini
-from tickets.assignment.scoring import Candidate, Rules, Scored, Work
+from tickets.assignment.scoring import Candidate, Work
+from tickets.assignment.standings import Standings
 from tickets.lifecycle import WORKED_STATUSES
 from tickets.models import Ticket
 
@@ -64,8 +67,9 @@ def propose(*, team: Team | None, at: datetime, limits: Limits) -> Proposal:
     agents = _agents(team)
     tickets = _movable(team, agents)
     works = {ticket.pk: work_of(ticket, at) for ticket in tickets}
-    facts = Facts.of(tickets, list(works.values()), _profiles(agents))
-    balancer = _Balancer(agents, tickets, works, facts, rules(), limits, at)
+    among = everybody().filter(pk__in=[agent.pk for agent in agents])
+    facts = Facts.of(tickets, list(works.values()), among, at)
+    balancer = _Balancer(tickets, works, facts, limits)
     before = balancer.spread()
     moves = balancer.moves()
     return Proposal(moves, before, balancer.spread())
@@ -76,10 +80,6 @@ def spread_of(team: Team | None) -> Spread:
     return _spread(
         {agent.pk: (agent.open_load, agent.capacity) for agent in _agents(team)}.values()
     )
-
-
-def _profiles(agents: Iterable[AgentProfile]) -> QuerySet[AgentProfile]:
-    return everybody().filter(pk__in=[agent.pk for agent in agents])
 
 
 def _agents(team: Team | None) -> list[AgentProfile]:
@@ -94,16 +94,14 @@ def _movable(team: Team | None, agents: Sequence[AgentProfile]) -> list[Ticket]:
     whole = sum(agent.capacity for agent in agents)
     mean = sum(agent.open_load for agent in agents) / whole if whole else 0.0
     busy = [agent.pk for agent in shares if agent.utilisation > mean][:AGENTS_UNLOADED]
-    found = Ticket.objects.filter(UNSTARTED, assignee__in=busy).order_by("-created_at", "-pk")
+    newest_first = ("-created_at", "-pk")
+    place = Window(RowNumber(), partition_by=F("assignee_id"), order_by=newest_first)
+    found = Ticket.objects.filter(UNSTARTED, assignee__in=busy)
     if team:
         found = found.filter(team=team)
-    kept: list[Ticket] = []
-    counts: Counter[int | None] = Counter()
-    for ticket in found.select_related("category").prefetch_related("required_skills"):
-        counts[ticket.assignee_id] += 1
-        if counts[ticket.assignee_id] <= TICKETS_LOOKED_AT:
-            kept.append(ticket)
-    return kept
+    found = found.annotate(place=place).filter(place__lte=TICKETS_LOOKED_AT)
+    found = found.order_by(*newest_first).select_related("category")
+    return list(found.prefetch_related("required_skills"))
 
 
 def _spread(loads: Iterable[tuple[int, int]]) -> Spread:
@@ -115,35 +113,39 @@ def _spread(loads: Iterable[tuple[int, int]]) -> Spread:
 class _Balancer:
     """The desk as it would be after the moves so far."""
 
-    agents: Sequence[AgentProfile]
     tickets: Sequence[Ticket]
-    works: dict[int, Work]
+    works: Mapping[int, Work]  # by ticket
     facts: Facts
-    rules: Rules
     limits: Limits
-    at: datetime
     given: Counter[int] = field(default_factory=Counter)
     taken: Counter[int] = field(default_factory=Counter)
+    most_gain: dict[int, float] = field(default_factory=dict)  # by ticket
 
     def __post_init__(self) -> None:
-        self.loads = {agent.pk: agent.open_load for agent in self.agents}
-        self.capacities = {agent.pk: agent.capacity for agent in self.agents}
+        self.loads = {agent.id: agent.load for agent in self.facts.agents}
+        self.capacities = {agent.id: agent.capacity for agent in self.facts.agents}
+        self.standings = Standings(self.facts, self.works, rules(), self.loads)
         self.held: dict[int, list[Ticket]] = defaultdict(list)
         for ticket in self.tickets:
-            assert ticket.assignee_id is not None
-            self.held[ticket.assignee_id].append(ticket)
+            # Whoever lost their role a moment ago is no agent any more.
+            if ticket.assignee_id in self.loads:
+                self.held[ticket.assignee_id].append(ticket)
 
     def spread(self) -> Spread:
         return _spread((load, self.capacities[pk]) for pk, load in self.loads.items())
 
     def moves(self) -> list[Move]:
-        """One after the other, always from the busiest who still has something to give."""
+        """One after the other, always from the busiest who still has something to give.
+
+        Nobody both gives and takes, so that the moves may be made in any order.
+        """
         made: list[Move] = []
         left = set(self.held)
         while left:
             giver = max(left, key=lambda pk: (self._share(pk), -pk))
-            move = self._best_move(giver)
-            if move is None or self.given[giver] >= self.limits.moves_per_agent:
+            is_asked = self.given[giver] < self.limits.moves_per_agent and not self.taken[giver]
+            move = self._best_move(giver) if is_asked else None
+            if move is None:
                 left.discard(giver)
                 continue
             self._make(move)
@@ -155,31 +157,38 @@ class _Balancer:
         return (self.loads[pk] + more) / capacity if capacity else float("inf")
 
     def _best_move(self, giver: int) -> Move | None:
-        found = [move for ticket in self.held[giver] if (move := self._move(ticket, giver))]
-        return max(found, key=lambda move: (move.gain, -move.ticket.pk), default=None)
+        """The move that gains most. Loads of takers only grow, and that of the giver only falls, so
+        that no ticket gains more than when it was last looked at: most need not be again."""
+        takers = self._takers(giver)
+        best: Move | None = None
+        for ticket in sorted(self.held[giver], key=lambda each: (-self._most(each), each.pk)):
+            if self._most(ticket) < (best.gain if best else self.limits.min_gain):
+                break
+            move = self._move(ticket, takers)
+            self.most_gain[ticket.pk] = move.gain if move else 0.0
+            if move and (best is None or (move.gain, -ticket.pk) > (best.gain, -best.ticket.pk)):
+                best = move
+        return best
 
-    def _move(self, ticket: Ticket, giver: int) -> Move | None:
+    def _most(self, ticket: Ticket) -> float:
+        return self.most_gain.get(ticket.pk, 1.0)
+
+    def _takers(self, giver: int) -> list[int]:
+        """Who was not asked too often, and would afterwards be no busier than the giver is now."""
+        most, limit = self._share(giver), self.limits.moves_per_agent
+        might = [pk for pk in self.loads if self.taken[pk] < limit and not self.given[pk]]
+        return [pk for pk in might if pk != giver and self._share(pk, 1) <= most]
+
+    def _move(self, ticket: Ticket, takers: Sequence[int]) -> Move | None:
         """The ticket with the best of those who may take it, if that gains enough."""
-        work = self.works[ticket.pk]
-        candidates = self.facts.candidates(ticket, work, self.at, loads=self.loads)
-        ranked = scoring.rank(candidates, work, self.rules)
-        own = next(scored for scored in ranked if scored.candidate.id == giver)
-        best = next((scored for scored in ranked if self._may_take(scored, giver)), None)
+        assert ticket.assignee_id is not None
+        own = self.standings.of(ticket, ticket.assignee_id)
+        best = self.standings.first(ticket, takers)
         if best is None or best.total - own.total < self.limits.min_gain:
             return None
-        why = f"{best.candidate.name}: {scoring.summary(best, work)}"
+        why = f"{best.candidate.name}: {scoring.summary(best, self.works[ticket.pk])}"
         gain = round(best.total - own.total, 4)
         return Move(ticket, own.candidate, best.candidate, gain, why)
-
-    def _may_take(self, scored: Scored, giver: int) -> bool:
-        """Eligible, not asked too often, and afterwards no busier than the giver is now."""
-        taker = scored.candidate.id
-        return (
-            scored.is_eligible
-            and taker != giver
-            and self.taken[taker] < self.limits.moves_per_agent
-            and self._share(taker, 1) <= self._share(giver)
-        )
 
     def _make(self, move: Move) -> None:
         self.loads[move.giver.id] -= 1

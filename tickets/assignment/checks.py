@@ -1,5 +1,7 @@
-"""Settings by which the desk could not choose anybody, found before it starts."""
+"""Settings by which the desk could not do its work, found before it starts."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from math import isfinite
 from typing import Any
 
@@ -38,6 +40,50 @@ def check_weights(**kwargs: Any) -> list[CheckMessage]:
     return found
 
 
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and isfinite(value)
+
+
 def _is_weight(weight: Any) -> bool:
-    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    return is_number and isfinite(weight) and weight >= 0
+    return _is_number(weight) and weight >= 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, timedelta) and value > timedelta()
+
+
+def _is_time_or_none(value: Any) -> bool:
+    return isinstance(value, timedelta) and value >= timedelta()
+
+
+SHARE = (lambda value: _is_number(value) and 0 < value < 1), "a number between 0 and 1"
+GAIN = (lambda value: _is_number(value) and value > 0), "a number above 0"
+COUNT = _is_count, "a whole number from 1 on"
+TIME = _is_time, "a timedelta above 0"
+TIME_FROM_0 = _is_time_or_none, "a timedelta from 0 on"
+BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "SLA_WARNING_AT": SHARE,
+    "ASSIGNMENT_QUEUE_BURST": COUNT,
+    "ASSIGNMENT_QUEUE_WINDOW": TIME,
+    "ASSIGNMENT_HANDLING": TIME,
+    "ASSIGNMENT_FULL_REST": TIME,
+    "REBALANCE_MIN_GAIN": GAIN,
+    "REBALANCE_MOVES_PER_AGENT": COUNT,
+    "AUTO_CLOSE_AFTER": TIME_FROM_0,
+    "REOPEN_WINDOW": TIME_FROM_0,
+}
+
+
+@register
+def check_bounds(**kwargs: Any) -> list[CheckMessage]:
+    """Each of the BOUNDS holds."""
+    return [
+        Error(f"{name} must be {words}, not {getattr(settings, name)!r}.", id="tickets.E004")
+        for name, (holds, words) in BOUNDS.items()
+        if not holds(getattr(settings, name))
+    ]

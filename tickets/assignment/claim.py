@@ -31,13 +31,21 @@ def claim_place(agent_id: int, *, weight: int, at: datetime, from_queue: bool = 
     )
     taken: dict[str, Any] = {"open_load": F("open_load") + weight, "last_assigned_at": at}
     if from_queue:
-        is_over = Q(queue_burst_at=None) | Q(
-            queue_burst_at__lte=at - settings.ASSIGNMENT_QUEUE_WINDOW
-        )
-        agents = agents.filter(is_over | Q(queue_burst__lt=settings.ASSIGNMENT_QUEUE_BURST))
+        is_over = burst_is_over(at)
+        agents = agents.filter(burst_has_room(at))
         taken["queue_burst"] = Case(When(is_over, then=1), default=F("queue_burst") + 1)
         taken["queue_burst_at"] = Case(When(is_over, then=Value(at)), default=F("queue_burst_at"))
     return bool(agents.update(**taken))
+
+
+def burst_is_over(at: datetime) -> Q:
+    """Agents who got nothing out of the queue in the time that counts."""
+    return Q(queue_burst_at=None) | Q(queue_burst_at__lte=at - settings.ASSIGNMENT_QUEUE_WINDOW)
+
+
+def burst_has_room(at: datetime) -> Q:
+    """Agents who may get something out of the queue without being flooded."""
+    return burst_is_over(at) | Q(queue_burst__lt=settings.ASSIGNMENT_QUEUE_BURST)
 
 
 def force_place(agent_id: int, *, weight: int, at: datetime) -> None:

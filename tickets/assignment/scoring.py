@@ -4,7 +4,7 @@ recommendations, so that they can never disagree.
 Hard gates first, each with a reason code; then a weighted mean of parts, each in 0..1.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -147,20 +147,46 @@ PARTS: dict[str, Part] = {
     "rest": _rest,
     "affinity": _affinity,
 }
+SLA_FIT = list(PARTS).index("sla_fit")
 
 
 def score(who: Candidate, work: Work, rules: Rules) -> Scored:
     """Gates and parts of one candidate; `total` is the weighted mean of the parts, in 0..1."""
     values = [part(who, work, rules) for part in PARTS.values()]
-    total = sum(map(mul, rules.shares, values))
     gates = [code for code, closes in GATES.items() if closes(who, work)]
-    return Scored(who, values, round(total, 4), gates)
+    return Scored(who, values, _total(values, rules), gates)
+
+
+def rescore(scored: Scored, work: Work, rules: Rules) -> Scored:
+    """The same candidate's score for work that asks for the same and differs in its slack alone.
+
+    That is what sets many tickets apart, so it is the only part that is worked out anew.
+    """
+    values = [*scored.values]
+    values[SLA_FIT] = _sla_fit(scored.candidate, work, rules)
+    return Scored(scored.candidate, values, _total(values, rules), scored.gates)
+
+
+def _total(values: Sequence[float], rules: Rules) -> float:
+    total: float = sum(map(mul, rules.shares, values))
+    return round(total, 4)
 
 
 def rank(candidates: Sequence[Candidate], work: Work, rules: Rules) -> list[Scored]:
     """Best first, the ineligible last. Ties: longest without an assignment, then the id."""
     scored = [score(who, work, rules) for who in candidates]
     return sorted(scored, key=_order)
+
+
+def first(scored: Iterable[Scored]) -> Scored | None:
+    """The one whom `rank` would put first, if anybody is eligible."""
+    best: Scored | None = None
+    for one in scored:
+        if one.gates or (best and one.total < best.total):
+            continue
+        if best is None or one.total > best.total or _order(one) < _order(best):
+            best = one
+    return best
 
 
 def _order(scored: Scored) -> tuple[bool, float, float, int]:

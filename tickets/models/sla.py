@@ -146,9 +146,14 @@ class SlaClock(models.Model):
     )
     metric = models.CharField(max_length=16, choices=Metric)
     cycle = models.PositiveIntegerField(default=1)
-    # As of the last time the due time was worked out.
+    # As of the last time the due time was worked out. Without a constraint, as Ticket.sla_policy.
     policy = models.ForeignKey(
-        SlaPolicy, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+        SlaPolicy,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     target_seconds = models.PositiveIntegerField()

@@ -180,9 +180,10 @@ class Ticket(models.Model):
     queued_at = models.DateTimeField(null=True, blank=True, editable=False)
     waiting_since = models.DateTimeField(null=True, blank=True, editable=False)
 
-    # What tickets.sla.clocks makes of the ticket's clocks, so that lists need not read them:
+    # What tickets.sla.keeping makes of the ticket's clocks, so that lists need not read them:
     # the policy, how they stand as long as no time passes, the next due time of those that run
-    # and the first instant at which one is at risk.
+    # and the first instant at which one is at risk. The policy without a constraint: a ticket may
+    # be opened while its policy is deleted, and is worked out anew a moment later.
     sla_policy = models.ForeignKey(
         "SlaPolicy",
         on_delete=models.PROTECT,
@@ -190,6 +191,7 @@ class Ticket(models.Model):
         blank=True,
         related_name="tickets",
         db_index=False,
+        db_constraint=False,
     )
     sla_standing = models.CharField(
         max_length=10, choices=SlaStanding, default=SlaStanding.NONE, editable=False
@@ -277,6 +279,15 @@ class Ticket(models.Model):
                 fields=["sla_warn_at"],
                 name="tickets_running_out_of_time",
                 condition=Q(sla_standing=SlaStanding.RUNNING),
+            ),
+            # The filters sla=breached, paused and met, in the order of the lists. What runs, which
+            # is what changes most, is not in it.
+            models.Index(
+                fields=["sla_standing", "-updated_at", "-id"],
+                name="tickets_by_standing",
+                condition=Q(
+                    sla_standing__in=[SlaStanding.PAUSED, SlaStanding.MET, SlaStanding.BREACHED]
+                ),
             ),
             # The lists ordered by due time.
             models.Index(

@@ -28,7 +28,7 @@ from tickets.services.read import mark_read
 from tickets.services.rebalance import propose_moves, rebalance
 from tickets.services.reply import Posted, post_message
 from tickets.services.take_part import add_participant, remove_participant
-from tickets.services.timekeeping import pass_time
+from tickets.services.timekeeping import recompute
 
 __all__ = [
     "NoAgentAvailable",
@@ -53,12 +53,12 @@ __all__ = [
     "mark_read",
     "merge",
     "open_ticket",
-    "pass_time",
     "post_message",
     "propose_moves",
     "rate",
     "rebalance",
     "recommend",
+    "recompute",
     "remove_participant",
     "update_category",
     "update_ticket",

@@ -13,13 +13,13 @@ from tickets.services.move import STATUS_FIELDS, move_by_itself
 
 
 @transaction.atomic
-def close_resolved(*, ticket: Ticket, at: datetime) -> bool:
+def close_resolved(*, ticket_id: int, at: datetime) -> bool:
     """The desk closes a ticket that has been resolved for long enough (AUTO_CLOSE_AFTER).
 
     False where that is not so any more, or where somebody has the ticket in hand at this moment:
     what they do may well keep it open, and the next round looks again.
     """
-    free = lock_free_ticket(ticket.pk)
+    free = lock_free_ticket(ticket_id)
     if free is None or not _is_over(free, at):
         return False
     entry = move_by_itself(free, Status.CLOSED, at=at)

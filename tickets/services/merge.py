@@ -1,6 +1,6 @@
 """Merging a ticket into another, which goes on in its place."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
@@ -10,7 +10,7 @@ from agents.models import User
 from servicedesk.errors import DomainError, FieldError
 from tickets.events import Entry, record
 from tickets.lifecycle import FINAL_STATUSES, Status
-from tickets.locks import lock_tickets, refuse_stale
+from tickets.locks import lock_agents, lock_tickets, refuse_stale
 from tickets.models import Kind, Participant, Tag, Ticket
 from tickets.models.category import MAX_TAGS
 from tickets.parts import require_staff
@@ -44,7 +44,8 @@ def merge(
 ) -> Ticket:
     """Let `into` go on in the place of `source`; answers the source, which is closed.
 
-    Its messages, its opening text, its people and its tags go over. `expected` are versions of the
+    Its messages, its opening text, its people and its tags go over, and so does the wait for an
+    answer: it opens a survivor that is pending or resolved again. `expected` are versions of the
     source. Neither may have been merged before (TicketMerged), nor the survivor be finished
     (TicketEnded): so no chain of mergers ever comes round to where it began.
     """
@@ -59,6 +60,7 @@ def merge(
         raise TicketEnded(f"{survivor.number} is {survivor.status}; reopen it first.")
     if source.status == Status.CANCELLED:
         raise TicketEnded(f"{source.number} is cancelled; there is nothing to go on with.")
+    lock_agents([source.assignee_id, survivor.assignee_id])
     _take_over(source, survivor, actor, at)
     source.merged_into = survivor
     moves = _close(source, survivor, at)
@@ -87,17 +89,20 @@ def _close(source: Ticket, survivor: Ticket, at: datetime) -> list[Entry]:
 
 def _take_over(source: Ticket, survivor: Ticket, actor: User, at: datetime) -> None:
     """All that the survivor gets, and the events that say so."""
-    entries = move_messages(source, survivor)
+    entries, changed = move_messages(source, survivor)
     if people := _new_people(source, survivor, at):
         added = {"added": people, "removed": []}
         entries.append(Entry(Kind.PARTICIPANTS_CHANGED, added, added))
     if _add_tags(source, survivor):
         fields = {"fields": ["tags"]}
         entries.append(Entry(Kind.UPDATED, fields, fields))
-    data = {"from": source.pk}
-    entries.append(Entry(Kind.MERGED, data, data))
-    changed = {"version", *_waits_with(source, survivor)}
-    record(survivor, *entries, actor=actor, at=at, changed=changed)
+    # Internal: whose customers saw the one ticket do not all see the other.
+    entries.append(Entry(Kind.MERGED, {"from": source.pk}))
+    if source.waiting_since is not None and survivor.status in (Status.PENDING, Status.RESOLVED):
+        # As a customer's reply would: somebody has to answer.
+        entries.append(move_by_itself(survivor, Status.OPEN, at=at))
+        changed |= set(STATUS_FIELDS)
+    record(survivor, *entries, actor=actor, at=at, changed={"version", *changed})
 
 
 def _new_people(source: Ticket, survivor: Ticket, at: datetime) -> list[int]:
@@ -117,12 +122,3 @@ def _add_tags(source: Ticket, survivor: Ticket) -> list[Tag]:
     new = [tag for tag in source.tags.all() if tag not in own][: max(MAX_TAGS - len(own), 0)]
     survivor.tags.add(*new)
     return new
-
-
-def _waits_with(source: Ticket, survivor: Ticket) -> Iterable[str]:
-    """Whoever waits for an answer in the source waits for it in the survivor from now on, though
-    not since before there was one."""
-    if source.waiting_since is None or survivor.waiting_since or survivor.is_ended:
-        return ()
-    survivor.waiting_since = max(source.waiting_since, survivor.created_at)
-    return ("waiting_since",)

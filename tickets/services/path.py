@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Case, Exists, F, FloatField, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, NullIf
 
-from agents.models import AgentProfile, Availability, Role, User
+from agents.models import AgentProfile, Availability, User, supervises
 from tickets.models import AssignmentDecision, Ticket
 from tickets.services.assign import as_seen, hand_over, take_place
 
-# How many supervisors are asked whether they have room.
-TRIED = 20
+# How many of those who have room are asked: whoever is not the first was overtaken by the others.
+TRIED = 5
 
 
 def pass_up(ticket: Ticket, *, actor: User | None, at: datetime) -> bool:
@@ -17,7 +18,11 @@ def pass_up(ticket: Ticket, *, actor: User | None, at: datetime) -> bool:
 
     False where there is nobody: then it stays with whoever has it.
     """
-    for agent in _path_of(ticket):
+    assignee = ticket.assignee
+    if assignee is not None and assignee.is_supervisor:
+        # Nobody comes after a supervisor.
+        return False
+    for agent in _path_of(ticket)[:TRIED]:
         seen = as_seen(ticket, agent, at)
         if take_place(ticket, agent.pk, at):
             method = AssignmentDecision.Method.ESCALATION
@@ -26,22 +31,21 @@ def pass_up(ticket: Ticket, *, actor: User | None, at: datetime) -> bool:
     return False
 
 
-def _path_of(ticket: Ticket) -> list[User]:
-    """Who comes after the present assignee, the next one first; nobody after a supervisor."""
-    assignee = ticket.assignee
-    if assignee is not None and assignee.is_supervisor:
-        return []
-    lead = ticket.team.lead if ticket.team else None
-    return [*([lead] if lead and lead != assignee else []), *_supervisors(ticket, lead)]
-
-
-def _supervisors(ticket: Ticket, lead: User | None) -> list[User]:
-    """Those who are there, of the ticket's team first, the least busy first."""
-    of_team = AgentProfile.objects.filter(pk=OuterRef("pk"), teams=ticket.team)
-    found = User.objects.filter(
-        role=Role.SUPERVISOR, is_active=True, agent__availability=Availability.AVAILABLE
+def _path_of(ticket: Ticket) -> QuerySet[User]:
+    """Who comes after the present assignee and could take the ticket, in this order: the lead, the
+    supervisors of the team, the other ones; the least utilised first. One query."""
+    lead_id = ticket.team.lead_id if ticket.team else None
+    # Compared with a number: nobody has none.
+    is_lead = Q(pk=lead_id or 0)
+    of_team = AgentProfile.objects.filter(pk=OuterRef("pk"), teams=ticket.team_id or 0)
+    found = User.objects.desk_staff().filter(
+        is_lead | supervises(),
+        agent__availability=Availability.AVAILABLE,
+        agent__open_load__lte=F("agent__capacity") - ticket.weight,
     )
-    if lead is not None:
-        found = found.exclude(pk=lead.pk)
-    ordered = found.alias(is_near=Exists(of_team)).order_by("-is_near", "agent__open_load", "pk")
-    return list(ordered[:TRIED])
+    load = Cast("agent__open_load", FloatField()) / NullIf("agent__capacity", Value(0))
+    ordered = found.alias(
+        place=Case(When(is_lead, then=0), When(Exists(of_team), then=1), default=2),
+        utilisation=load,
+    ).order_by("place", "utilisation", "pk")
+    return ordered.exclude(pk=ticket.assignee_id) if ticket.assignee_id else ordered

@@ -15,7 +15,7 @@ from tickets.locks import lock_survivor
 from tickets.models import Message, Ticket
 from tickets.parts import is_agent_reply, require_staff
 from tickets.services.merge import TicketMerged
-from tickets.services.messages import add_message, name_through
+from tickets.services.messages import add_message, kept_name, name_through
 from tickets.services.move import STATUS_FIELDS, move_by_itself
 from tickets.services.open import open_ticket
 
@@ -56,18 +56,31 @@ def post_message(
     """
     if is_internal:
         require_staff(author)
+    return _post(ticket, author, body, at, kept_name(client_msg_id), is_internal=is_internal)
+
+
+def _post(
+    ticket: Ticket,
+    author: User,
+    body: str,
+    at: datetime,
+    name: str | None,
+    *,
+    is_internal: bool = False,
+) -> Posted:
+    """The same, with the name under which the message is kept."""
     address, ticket = ticket.pk, lock_survivor(ticket.pk)
-    if client_msg_id and (earlier := _sent_before(address, ticket, author, client_msg_id)):
+    if name and (earlier := _sent_before(address, ticket, author, name)):
         return _again(earlier, address, body, is_internal)
     if ticket.pk != address:
         if not Ticket.objects.visible_to(author).filter(pk=ticket.pk).exists():
             raise TicketMerged("It was merged into a ticket that you do not see.")
-        client_msg_id = name_through(address, client_msg_id)
+        name = name_through(address, name)
     is_customer_reply = not is_internal and not is_agent_reply(author, ticket)
     if is_customer_reply and not _takes_replies(ticket, at):
-        return _follow_up(ticket, author, body, at, client_msg_id)
+        return _follow_up(ticket, author, body, at, name)
     entry, changed = add_message(
-        ticket, author, body, is_internal=is_internal, at=at, client_msg_id=client_msg_id
+        ticket, author, body, is_internal=is_internal, at=at, client_msg_id=name
     )
     entries = [entry]
     if (target := _moves_to(ticket, is_internal, is_customer_reply)) is not None:
@@ -96,9 +109,7 @@ def _takes_replies(ticket: Ticket, at: datetime) -> bool:
     )
 
 
-def _follow_up(
-    ticket: Ticket, author: User, body: str, at: datetime, client_msg_id: str | None
-) -> Posted:
+def _follow_up(ticket: Ticket, author: User, body: str, at: datetime, name: str | None) -> Posted:
     """The reply in the author's open follow-up ticket, or in a new one."""
     earlier = ticket.follow_ups.filter(requester=author).exclude(status__in=FINAL_STATUSES)
     follow_up = earlier.order_by("-pk").first()
@@ -114,19 +125,15 @@ def _follow_up(
             at=at,
             follow_up_of=ticket,
         )
-    posted = post_message(
-        ticket=follow_up, author=author, body=body, at=at, client_msg_id=client_msg_id
-    )
+    posted = _post(follow_up, author, body, at, name)
     return replace(posted, follow_up=posted.follow_up or follow_up)
 
 
-def _sent_before(address: int, ticket: Ticket, author: User, client_msg_id: str) -> Message | None:
+def _sent_before(address: int, ticket: Ticket, author: User, name: str) -> Message | None:
     """The message of this name that was sent to `address`, wherever it is now."""
-    through = name_through(address, client_msg_id)
-    here = Q(ticket=ticket, client_msg_id=client_msg_id if ticket.pk == address else through)
-    follow_ups = Q(
-        ticket__follow_up_of__in={address, ticket.pk}, client_msg_id__in=[client_msg_id, through]
-    )
+    through = name_through(address, name)
+    here = Q(ticket=ticket, client_msg_id=name if ticket.pk == address else through)
+    follow_ups = Q(ticket__follow_up_of__in={address, ticket.pk}, client_msg_id__in=[name, through])
     sent = Message.objects.filter(here | follow_ups, author=author)
     return sent.select_related("ticket", "author").first()
 

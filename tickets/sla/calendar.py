@@ -127,6 +127,11 @@ class BusinessCalendar:
         }
         self._years: dict[int, _Year] = {}
 
+    @property
+    def weekly(self) -> timedelta:
+        """The working time of a week without exceptions; windows that overlap count twice."""
+        return timedelta(seconds=sum(stop - start for day in self._week for start, stop in day))
+
     def working(self, start: datetime, end: datetime) -> timedelta:
         """The working time between two instants. Raises ValueError if `end` is before `start`."""
         start, end = _in_order(start, end)

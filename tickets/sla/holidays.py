@@ -37,7 +37,8 @@ def public_holidays(
     the package lists for it. Raises FieldError for `country`, `subdivision` and `years`.
     """
     code = country.upper()
-    if code not in countries():
+    # As others are written: the capital of "ß" is the code of South Sudan.
+    if not country.isascii() or code not in countries():
         raise FieldError("country", "There is no such country; write a code such as DE or US.")
     entity = holidays.country_holidays(code)
     if subdivision and subdivision not in _subdivisions(entity):

@@ -26,8 +26,8 @@ def announce_events(*, batch: int = 200) -> SweepResult:
     At most `batch` tickets at a time; one whose receiver keeps failing does not hold up others.
     """
     result = SweepResult()
-    lagging = Ticket.objects.filter(announced_seq__lt=F("last_seq")).order_by("updated_at", "pk")
-    for ticket in in_chunks(lagging, batch):
+    lagging = Ticket.objects.filter(announced_seq__lt=F("last_seq")).only("announced_seq")
+    for ticket in in_chunks(lagging, ("updated_at", "pk"), batch):
         result.add(_announce_again(ticket, timezone.now()))
         if result.handled >= batch:
             break

@@ -8,7 +8,7 @@ from servicedesk.sweeps import SweepResult
 from tickets import services
 from tickets.lifecycle import Status
 from tickets.models import Ticket
-from tickets.sweeps.rows import in_chunks
+from tickets.sweeps.rows import ids_of
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +22,11 @@ def close_resolved_tickets(*, batch: int = 200) -> SweepResult:
     resolved = Ticket.objects.filter(
         status=Status.RESOLVED, resolved_at__lte=now - settings.AUTO_CLOSE_AFTER
     )
-    for ticket in in_chunks(resolved.order_by("resolved_at", "pk"), batch):
+    for pk in ids_of(resolved, ("resolved_at", "pk"), batch):
         try:
-            is_closed = services.close_resolved(ticket=ticket, at=now)
+            is_closed = services.close_resolved(ticket_id=pk, at=now)
         except Exception:
-            log.exception("close_failed", ticket=ticket.pk)
+            log.exception("close_failed", ticket=pk)
             result.failed += 1
             continue
         result.add(SweepResult(handled=int(is_closed), skipped=int(not is_closed)))

@@ -14,11 +14,12 @@ from tickets import services
 from tickets.lifecycle import OPEN_STATUSES
 from tickets.models import Ticket, TicketEvent
 from tickets.sla import revision
-from tickets.sweeps.rows import in_chunks
+from tickets.sweeps.rows import ids_of
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT = "escalate_tickets"
+DUE_FIRST = ("next_sla_at", "pk")
 
 
 def escalate_tickets(*, batch: int = 200) -> SweepResult:
@@ -28,11 +29,11 @@ def escalate_tickets(*, batch: int = 200) -> SweepResult:
     one that fails does not hold up the others.
     """
     now, result = timezone.now(), SweepResult()
-    for ticket in in_chunks(_due(now), batch):
+    for pk in ids_of(_due(now), DUE_FIRST, batch):
         try:
-            is_done = services.escalate_due(ticket_id=ticket.pk, at=now) is not None
+            is_done = services.escalate_due(ticket_id=pk, at=now) is not None
         except Exception:
-            log.exception("escalate_failed", ticket=ticket.pk)
+            log.exception("escalate_failed", ticket=pk)
             result.failed += 1
             continue
         result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
@@ -42,12 +43,19 @@ def escalate_tickets(*, batch: int = 200) -> SweepResult:
     return result
 
 
-def preview_escalations(*, limit: int) -> list[dict[str, Any]]:
+def preview_escalations(*, limit: int) -> tuple[list[dict[str, Any]], int]:
     """What `escalate_tickets` would record now for the first `limit` tickets that are due, as
-    `{ticket, event, data}`. Each ticket is tried in a transaction that is rolled back."""
-    now = timezone.now()
-    due = list(_due(now).values_list("pk", flat=True)[:limit])
-    return [effect for pk in due for effect in _tried(pk, now)]
+    `{ticket, event, data}`, and on how many it would fail. Each ticket is tried in a transaction
+    that is rolled back."""
+    now, failed = timezone.now(), 0
+    effects: list[dict[str, Any]] = []
+    for pk in list(_due(now).values_list("pk", flat=True)[:limit]):
+        try:
+            effects += _tried(pk, now)
+        except Exception:
+            log.exception("preview_failed", ticket=pk)
+            failed += 1
+    return effects, failed
 
 
 def _tried(ticket_id: int, at: datetime) -> list[dict[str, Any]]:
@@ -64,22 +72,25 @@ def _tried(ticket_id: int, at: datetime) -> list[dict[str, Any]]:
 
 
 def _due(at: datetime) -> QuerySet[Ticket]:
-    return Ticket.objects.filter(next_sla_at__lte=at).order_by("next_sla_at", "pk")
+    return Ticket.objects.filter(next_sla_at__lte=at).order_by(*DUE_FIRST)
 
 
 def recompute_clocks(*, batch: int = 200) -> SweepResult:
     """Work out anew the clocks of open tickets that carry an older revision of what is promised:
-    after a change of a calendar, policy or rule, and after an import. `batch` at a time."""
+    after a change of a calendar, policy or rule, and after an import. `batch` at a time.
+
+    Any number of these may run at once; one that fails does not hold up the others.
+    """
     now, result = timezone.now(), SweepResult()
     stale = Ticket.objects.filter(status__in=OPEN_STATUSES, sla_revision__lt=revision.current())
-    for ticket in in_chunks(stale.order_by("sla_revision", "pk"), batch):
+    for pk in ids_of(stale, ("sla_revision", "pk"), batch):
         try:
-            services.pass_time(ticket=ticket, at=now)
+            is_done = services.recompute(ticket_id=pk, at=now)
         except Exception:
-            log.exception("recompute_failed", ticket=ticket.pk)
+            log.exception("recompute_failed", ticket=pk)
             result.failed += 1
             continue
-        result.handled += 1
+        result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
         if result.handled >= batch:
             break
     return result

@@ -22,8 +22,8 @@ def assign_tickets(*, batch: int = 200) -> SweepResult:
     hopeless: set[tuple[int | None, frozenset[int]]] = set()
     if not anybody_has_room():
         return result
-    queue = Ticket.objects.unassigned().order_by("-priority", "created_at", "id")
-    for ticket in in_chunks(queue.prefetch_related("required_skills"), batch):
+    queue = Ticket.objects.unassigned().only("team").prefetch_related("required_skills")
+    for ticket in in_chunks(queue, ("-priority", "created_at", "id"), batch):
         needs = (ticket.team_id, frozenset(skill.pk for skill in ticket.required_skills.all()))
         if needs in hopeless:
             result.skipped += 1

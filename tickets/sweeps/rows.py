@@ -3,22 +3,59 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-# Rows that one round looks at.
+# Rows that one call of a sweep looks at.
 LONGEST_ROUND = 100_000
 
 Row = TypeVar("Row", bound=Model)
 
 
-def in_chunks(rows: QuerySet[Row], size: int) -> Iterator[Row]:
-    """These rows in their order, `size` at a time, each as it is when its chunk is reached.
+def ids_of(rows: QuerySet[Any], by: tuple[str, ...], size: int) -> Iterator[int]:
+    """The ids of these rows in the order of `by`, the last of which is unique; none may be null.
 
-    The ids are read first, and no cursor stays open: a sweep writes to what it goes through.
+    A little more than a batch is read at a time, since a sweep is called anew for the next one;
+    what it passed over, or failed at, is behind the place from which the rest is read. No cursor
+    stays open: a sweep writes to what it goes through.
     """
-    ids = list(rows.values_list("pk", flat=True)[:LONGEST_ROUND])
-    whole = rows.order_by()
-    for start in range(0, len(ids), size):
-        wanted = ids[start : start + size]
-        found: dict[Any, Row] = whole.in_bulk(wanted)
-        yield from (found[pk] for pk in wanted if pk in found)
+    names = [name.removeprefix("-") for name in by]
+    ordered, found = rows.order_by(*by), 0
+    slice_size = 2 * size
+    reached = Q()
+    while found < LONGEST_ROUND:
+        # By name, for the id may be one of them.
+        read = ordered.filter(reached).values("pk", *names)[:slice_size]
+        keys = [(key["pk"], [key[name] for name in names]) for key in read]
+        yield from (pk for pk, _ in keys)
+        if len(keys) < slice_size:
+            return
+        found += len(keys)
+        reached = _behind(by, keys[-1][1])
+
+
+def _behind(by: tuple[str, ...], key: list[Any]) -> Q:
+    """What comes after the row of this key. The first column's own bound is what an index can
+    start at; the rest is not."""
+    later, same, bound = Q(), Q(), Q()
+    for name, value in zip(by, key, strict=True):
+        column, way = name.removeprefix("-"), "lt" if name.startswith("-") else "gt"
+        bound = bound or Q(**{f"{column}__{way}e": value})
+        later |= same & Q(**{f"{column}__{way}": value})
+        same &= Q(**{column: value})
+    return bound & later
+
+
+def in_chunks(rows: QuerySet[Row], by: tuple[str, ...], size: int) -> Iterator[Row]:
+    """The same as rows, `size` at a time, each as it is when its chunk is reached."""
+    whole, chunk = rows.order_by(), list[int]()
+    for pk in ids_of(rows, by, size):
+        chunk.append(pk)
+        if len(chunk) == size:
+            yield from _loaded(whole, chunk)
+            chunk = []
+    yield from _loaded(whole, chunk)
+
+
+def _loaded(rows: QuerySet[Row], ids: list[int]) -> Iterator[Row]:
+    found: dict[Any, Row] = rows.in_bulk(ids)
+    return (found[pk] for pk in ids if pk in found)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from agents.models import AgentProfile, Role
 from tickets.models import (
@@ -116,22 +116,31 @@ def _moved(state: dict[str, Any], to: str, at: datetime) -> dict[str, Any]:
     }
 
 
-def _said(state: dict[str, Any], event: TicketEvent, answers: set[int]) -> dict[str, Any]:
-    """What follows from a message. What was said in a ticket that was merged was said there."""
+def _said(
+    state: dict[str, Any], event: TicketEvent, answers: dict[int, datetime]
+) -> dict[str, Any]:
+    """What follows from a message. What was said in a ticket that was merged was said there, and
+    answers this one if this one was there already."""
     kind = "messages" if event.public_seq else "notes"
-    is_answer = event.data["message"] in answers and "merged_from" not in event.data
+    answered_at = answers.get(event.data["message"])
     return {
         kind: state[kind] + 1,
-        "first_responded_at": state["first_responded_at"] or (event.at if is_answer else None),
+        "first_responded_at": state["first_responded_at"] or answered_at,
     }
 
 
-def _answers(ticket: Ticket) -> set[int]:
-    """The messages by which the desk spoke to its customer, also where they were moved away."""
-    said = [e.data["message"] for e in ticket.events.all() if e.kind == Kind.MESSAGE_CREATED]
-    public = Message.objects.filter(pk__in=said, is_internal=False)
+def _answers(ticket: Ticket) -> dict[int, datetime]:
+    """The messages by which the desk spoke to its customer, also where they were moved away, and
+    when. Whoever asked for a merged ticket was its customer."""
+    log = [event for event in ticket.events.all() if event.kind == Kind.MESSAGE_CREATED]
+    moved = [event.data["message"] for event in log if "merged_from" in event.data]
+    public = Message.objects.filter(
+        pk__in=[event.data["message"] for event in log], is_internal=False
+    )
     by_desk = public.exclude(author__role=Role.CUSTOMER).exclude(author=ticket.requester_id)
-    return set(by_desk.values_list("pk", flat=True))
+    too_early = Q(created_at__lte=ticket.created_at) | Q(author=F("merged_from__requester"))
+    by_desk = by_desk.exclude(Q(pk__in=moved) & too_early)
+    return dict(by_desk.values_list("pk", "created_at"))
 
 
 def present(ticket: Ticket) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def test_the_history_tells_of_warnings_and_broken_promises(alice, sam, look) -> 
     promises.policy(targets=promises.same(None, None, 8))
     ticket = opened(alice)
     for hours in (7, 9):
-        services.pass_time(ticket=ticket, at=NINE + hours * HOUR, warns=True)
+        services.escalate_due(ticket_id=ticket.pk, at=NINE + hours * HOUR)
     text = words_of(look(sam, f"{LIST}{ticket.pk}/change/", NINE + 9 * HOUR))
     due = "resolution, due 23 Nov 2026, 17:00"
     assert f"The desk warned that time runs out: {due}" in text

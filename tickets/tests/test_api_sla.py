@@ -293,8 +293,8 @@ def test_who_does_not_see_the_ticket_does_not_see_its_deadline(
 def test_the_log_tells_staff_what_ran_out_and_customers_nothing(get, alice, sam) -> None:
     promises.policy(targets=promises.same(None, None, 8))
     ticket = opened(alice)
-    services.pass_time(ticket=ticket, at=NINE + 6 * HOUR, warns=True)
-    services.pass_time(ticket=ticket, at=NINE + 9 * HOUR, warns=True)
+    services.escalate_due(ticket_id=ticket.pk, at=NINE + 6 * HOUR)
+    services.escalate_due(ticket_id=ticket.pk, at=NINE + 9 * HOUR)
     events = get(sam, f"{LIST}{ticket.pk}/events", NINE + 9 * HOUR)["results"]
     told = [(one["event"], one["data"], one["actor"]) for one in events[1:]]
     data = {"metric": "resolution", "due_at": "2026-11-23T17:00:00Z"}

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
 from tickets import services
+from tickets.assignment import facts
 from tickets.models import Category, CategoryExperience, Ticket
+from tickets.tests import crowds
 from tickets.tests.test_races import waiting_tickets
 
 Call = Callable[[], Any]
@@ -150,3 +152,38 @@ def test_a_scan_of_all_tickets_would_be_noticed(large) -> None:
     found = plans(lambda: list(Ticket.objects.filter(description="none").order_by()))
 
     assert any(ALL_TICKETS in plan for plan in found.values())
+
+
+@pytest.mark.parametrize("agents", [10, 40])
+def test_what_a_proposal_costs_the_database_depends_on_nothing(db, agents) -> None:
+    crowds.uneven(seed=1, agents=agents, tickets=8 * agents, requesters=5 * agents)
+
+    with CaptureQueriesContext(connection) as queries:
+        proposal = services.propose_moves(team=None, at=timezone.now())
+
+    assert proposal.moves
+    assert len(queries) == 8
+
+
+def test_of_each_requester_only_the_latest_tickets_are_remembered(
+    alice, charlie, bob, dana
+) -> None:
+    now, count = timezone.now(), facts.REMEMBERED_TICKETS
+    for requester in (alice, charlie):
+        Ticket.objects.bulk_create(
+            [
+                Ticket(
+                    requester=requester,
+                    subject="x",
+                    assignee=dana if n >= count else bob if n % 2 else None,
+                    public_updated_at=now - timedelta(minutes=n),
+                )
+                for n in range(count + 5)
+            ]
+        )
+
+    of_both = facts._history({alice.pk, charlie.pk})
+
+    assert of_both == {person.pk: {bob.pk: count // 2} for person in (alice, charlie)}
+    assert facts._history({alice.pk}) == {alice.pk: of_both[alice.pk]}
+    assert facts._history(set()) == {}

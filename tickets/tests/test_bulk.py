@@ -1,24 +1,24 @@
 """The same change of many tickets: one round, each ticket by itself."""
 
-import itertools
 import threading
-from types import SimpleNamespace
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Availability, Team
 from agents.services import update_agent
+from servicedesk.api import idempotency
 from servicedesk.errors import FieldError
+from servicedesk.models import IdempotencyKey
 from tickets import services
 from tickets.api import bulk
 from tickets.lifecycle import Status
 from tickets.models import Ticket
 from tickets.models.category import MAX_TAGS
 from tickets.tests.state import assert_consistent, kinds, snapshot
-from tickets.tests.test_races import at_once
+from tickets.tests.test_races import Meeting, at_once
 
 URL = "/api/tickets/bulk"
 
@@ -329,6 +329,75 @@ def test_under_a_key_it_is_done_once_with_all_that_was_refused(as_user, sam, tic
     assert_consistent()
 
 
+@pytest.mark.parametrize("failure", [OperationalError("database is locked"), ValueError("x")])
+def test_under_a_key_what_failed_is_tried_again_and_nothing_else(
+    failure, as_user, sam, tickets, monkeypatch
+):
+    client, key = as_user(sam), {"HTTP_IDEMPOTENCY_KEY": "k"}
+    body = {"ids": ids(tickets), "action": "status", "status": "on_hold", "comment": "Wait."}
+    change_status = services.change_status
+
+    def fails_at_the_second(*, ticket, **fields):
+        changed = change_status(ticket=ticket, **fields)
+        if ticket.pk == tickets[1].pk:
+            raise failure
+        return changed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "change_status", fails_at_the_second)
+        first = client.post(URL, body, **key)
+    other = client.post(URL, {**body, "status": "open"}, **key)
+    second, third = client.post(URL, body, **key), client.post(URL, body, **key)
+
+    assert [result["ok"] for result in first.json()["results"]] == [True, False, True]
+    assert first.json()["results"][1]["code"] in ("unavailable", "internal_error")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert "Idempotency-Replayed" not in second
+    assert [result["ok"] for result in second.json()["results"]] == [True] * 3
+    assert third["Idempotency-Replayed"] == "true"
+    assert third.json() == second.json()
+    assert statuses() == ["on_hold"] * 3
+    for ticket in tickets:
+        assert kinds(ticket).count("message.created") == 1
+    assert_consistent()
+
+
+def test_killed_on_the_way_the_rest_is_done_when_it_is_sent_again(
+    as_user, sam, tickets, monkeypatch
+):
+    client, key = as_user(sam), {"HTTP_IDEMPOTENCY_KEY": "k"}
+    body = {"ids": ids(tickets), "action": "status", "status": "on_hold", "comment": "Wait."}
+    change_status = services.change_status
+
+    def dies_at_the_third(*, ticket, **fields):
+        changed = change_status(ticket=ticket, **fields)
+        if ticket.pk == tickets[2].pk:
+            raise KeyboardInterrupt
+        return changed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "change_status", dies_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            client.post(URL, body, **key)
+    assert statuses() == ["on_hold", "on_hold", "new"]
+
+    again = client.post(URL, body, **key)
+
+    assert [result["ok"] for result in again.json()["results"]] == [True] * 3
+    for ticket in tickets:
+        assert kinds(ticket).count("message.created") == 1
+    assert_consistent()
+
+
+def test_a_refused_request_leaves_no_trace_under_its_key(as_user, bob, tickets):
+    body = {"ids": [*ids(tickets), 999_999], "action": "priority", "priority": "low"}
+    key = {"HTTP_IDEMPOTENCY_KEY": "k"}
+
+    assert as_user(bob).post(URL, body, **key).status_code == 404
+    assert not IdempotencyKey.objects.exists()
+    assert as_user(bob).post(URL, {**body, "ids": ids(tickets)}, **key).status_code == 200
+
+
 # --- Many at once ---------------------------------------------------------------------
 
 
@@ -358,31 +427,72 @@ def test_two_who_tag_the_same_ticket_both_succeed(alice, bob, sam, protected, mo
 @pytest.mark.parametrize(
     "protected", [pytest.param(True, id="protected"), pytest.param(False, id="unprotected")]
 )
-def test_two_rounds_under_keys_do_not_wait_for_each_other(
-    as_user, alice, bob, sam, protected, monkeypatch
+def test_two_rounds_under_keys_do_not_wait_for_each_others_agents(
+    as_user, alice, bob, dana, sam, protected, monkeypatch
 ):
-    """Under a key a round is one transaction, so it takes tickets in the order of their ids,
-    whatever order was asked for."""
-    found = ids(opened(alice, 2))
+    """Each has a ticket of bob's and one of dana's, the one in the other order. In the twin a
+    round is one transaction, as other answers under a key are."""
+    at = timezone.now()
+    rounds = [opened(alice, 2), opened(alice, 2)]
+    for found, agents in zip(rounds, ((bob, dana), (dana, bob)), strict=True):
+        for ticket, agent in zip(found, agents, strict=True):
+            services.assign(ticket=ticket, to=agent, actor=sam, at=at, force=True)
     clients = [as_user(bob), as_user(sam)]
-    turns, have_one = itertools.count(), threading.Barrier(2)
+    firsts = {found[0].pk for found in rounds}
+    have_one, change_status = threading.Barrier(2), services.change_status
 
-    def as_asked(*, tickets, change):
-        outcomes: dict[int, services.Outcome] = {}
-        for ticket in sorted(tickets, key=lambda ticket: ticket.pk, reverse=next(turns) % 2 == 1):
-            outcomes |= services.change_each(tickets=[ticket], change=change)
-            if len(outcomes) == 1:
-                have_one.wait(20)
-        return outcomes
+    def change_and_meet(*, ticket, **fields):
+        changed = change_status(ticket=ticket, **fields)
+        if ticket.pk in firsts:
+            have_one.wait(20)
+        return changed
 
+    monkeypatch.setattr(services, "change_status", change_and_meet)
+    monkeypatch.setattr(bulk.BulkViewSet, "answers_in_steps", protected)
     if not protected:
-        others = SimpleNamespace(**{**vars(services), "change_each": as_asked})
-        monkeypatch.setattr(bulk, "services", others)
-    body = {"ids": found, "action": "priority", "priority": "high"}
+        monkeypatch.setattr(idempotency.Steps, "take", lambda self, name, do: do())
+    change = {"action": "status", "status": "resolved", "resolution": "So."}
 
     answers = at_once(
-        *(lambda c=client: c.post(URL, body, HTTP_IDEMPOTENCY_KEY="k") for client in clients)
+        *(
+            lambda c=client, f=found: c.post(
+                URL, {"ids": ids(f), **change}, HTTP_IDEMPOTENCY_KEY="k"
+            )
+            for client, found in zip(clients, rounds, strict=True)
+        )
     )
 
     codes = {result.get("code") for a in answers for result in a.json()["results"]}
     assert codes == ({None} if protected else {None, "unavailable"})
+    assert_consistent(announced=False)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "protected", [pytest.param(True, id="protected"), pytest.param(False, id="unprotected")]
+)
+def test_of_two_who_send_the_same_at_once_each_ticket_is_changed_once(
+    as_user, alice, bob, protected, monkeypatch
+):
+    """One may hear that the other is at it, but no ticket is refused because it was done."""
+    found = ids(opened(alice, 3))
+    clients, kept, meeting = [as_user(bob), as_user(bob)], idempotency._kept, Meeting(2)
+
+    def look_and_wait(*args):
+        row = kept(*args)
+        meeting.wait()
+        return row
+
+    monkeypatch.setattr(idempotency, "_kept", look_and_wait)
+    if not protected:
+        monkeypatch.setattr(idempotency.Steps, "take", lambda self, name, do: do())
+    body = {"ids": found, "action": "status", "status": "on_hold", "comment": "Wait."}
+
+    answers = at_once(*(lambda c=c: c.post(URL, body, HTTP_IDEMPOTENCY_KEY="k") for c in clients))
+
+    codes = [answer.json().get("code") for answer in answers if answer.status_code != 200]
+    assert codes in ([], ["idempotency_in_progress"])
+    done = [answer.json()["results"] for answer in answers if answer.status_code == 200]
+    assert all(result["ok"] for results in done for result in results) == protected
+    for pk in found:
+        assert kinds(Ticket.objects.get(pk=pk)).count("message.created") == 1

@@ -1,8 +1,13 @@
 """The clocks of service levels follow what happens to a ticket."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
-from tickets import services
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from tickets import services, sweeps
 from tickets.events import record
 from tickets.lifecycle import Status
 from tickets.models import (
@@ -12,11 +17,14 @@ from tickets.models import (
     Kind,
     Priority,
     SlaClock,
+    SlaPolicy,
     Ticket,
 )
+from tickets.services import setup
 from tickets.sla import revision
 from tickets.tests import promises
 from tickets.tests.state import assert_consistent, kinds
+from tickets.tests.test_races import at_once
 
 # A Monday.
 NINE = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -40,7 +48,7 @@ def move(ticket: Ticket, to: Status, actor, at: datetime, **fields) -> None:
 
 def look(ticket: Ticket, at: datetime) -> None:
     """What the sweep does with the ticket."""
-    services.pass_time(ticket=ticket, at=at, warns=True)
+    services.escalate_due(ticket_id=ticket.pk, at=at)
 
 
 def clock(ticket: Ticket, metric: str, cycle: int = 1) -> SlaClock:
@@ -302,7 +310,7 @@ def test_a_new_calendar_is_taken_up_by_the_sweep(alice, bob) -> None:
     hours.save()
     revision.bump()
     assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
-    services.pass_time(ticket=ticket, at=NINE + HOUR)
+    services.recompute(ticket_id=ticket.pk, at=NINE + HOUR)
     assert clock(ticket, "resolution").due_at == NINE + DAY + 6 * HOUR
 
 
@@ -350,7 +358,7 @@ def test_a_late_policy_asks_for_no_answer_that_was_given_before_it(alice, bob) -
     ticket = opened(alice)
     say(ticket, bob, NINE + 5 * HOUR)
     promises.policy()
-    services.pass_time(ticket=ticket, at=NINE + 6 * HOUR)
+    services.recompute(ticket_id=ticket.pk, at=NINE + 6 * HOUR)
     assert [c.metric for c in ticket.clocks.all()] == ["resolution"]
     assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
 
@@ -399,3 +407,33 @@ def test_a_rule_waits_as_long_as_the_ticket_does(alice, bob) -> None:
     assert Ticket.objects.get().next_sla_at is None
     move(ticket, Status.OPEN, bob, NINE + DAY)
     assert Ticket.objects.get().next_sla_at == NINE + HOUR
+
+
+@pytest.mark.postgres
+def test_a_ticket_may_be_opened_while_its_policy_is_deleted(alice) -> None:
+    """The opening has read the policy, and the deletion cannot see the opening."""
+    promised, deleted = threading.Event(), threading.Event()
+    policy = promises.policy()
+
+    def open_slowly() -> Ticket:
+        with transaction.atomic():
+            ticket = services.open_ticket(
+                requester=alice, actor=alice, subject="VPN", at=timezone.now()
+            )
+            promised.set()
+            deleted.wait(20)
+        return ticket
+
+    def delete() -> None:
+        promised.wait(20)
+        try:
+            setup.delete(policy)
+        finally:
+            deleted.set()
+
+    ticket, _ = at_once(open_slowly, delete)
+    assert isinstance(ticket, Ticket)
+    assert not SlaPolicy.objects.exists()
+    assert sweeps.recompute_clocks().handled == 1
+    assert Ticket.objects.get().sla_policy is None
+    assert {c.state for c in ticket.clocks.all()} == {"cancelled"}

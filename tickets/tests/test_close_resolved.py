@@ -77,7 +77,7 @@ def test_the_time_is_a_setting(alice, bob, at, settings) -> None:
     settings.AUTO_CLOSE_AFTER = timedelta(hours=1)
     ticket = resolved(alice, bob, at)
     # The sweep and the service ask the same setting.
-    assert services.close_resolved(ticket=ticket, at=at + timedelta(minutes=59)) is False
+    assert services.close_resolved(ticket_id=ticket.pk, at=at + timedelta(minutes=59)) is False
     assert sweep_at(at + timedelta(hours=1)).handled == 1
 
 
@@ -119,7 +119,7 @@ def test_only_resolved_tickets_are_closed(alice, bob, sam, at) -> None:
     before = snapshot(*tickets)
 
     assert sweep_at(at + timedelta(days=100)) == SweepResult()
-    assert not any(services.close_resolved(ticket=t, at=timezone.now()) for t in tickets)
+    assert not any(services.close_resolved(ticket_id=t.pk, at=timezone.now()) for t in tickets)
 
     assert snapshot(*tickets) == before
 
@@ -290,7 +290,7 @@ def test_a_reply_at_that_very_moment_keeps_the_ticket_open(
     for ticket in tickets:
         answers += at_once(
             partial(reply, ticket),
-            partial(services.close_resolved, ticket=ticket, at=timezone.now()),
+            partial(services.close_resolved, ticket_id=ticket.pk, at=timezone.now()),
         )
 
     failures = [answer for answer in answers if isinstance(answer, Exception)]

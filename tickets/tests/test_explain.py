@@ -241,7 +241,7 @@ def test_a_due_time_that_a_sweep_has_yet_to_move_is_not_passed_off_as_todays(ali
     hours.save()
     revision.bump()
     assert not explained(ticket, NINE + HOUR).is_exact
-    services.pass_time(ticket=ticket, at=NINE + HOUR)
+    services.recompute(ticket_id=ticket.pk, at=NINE + HOUR)
     assert explained(ticket, NINE + HOUR).is_exact
 
 

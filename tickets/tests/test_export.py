@@ -223,6 +223,22 @@ def test_a_text_stays_as_it_is(text):
     assert export.neutral(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a;=1+1;b", "a;'=1+1;b"),
+        ("a; \t@x", "a; \t'@x"),
+        ("a\n=1", "a\n'=1"),
+        ("a;b", "a;b"),
+        ("=a;=b", "'=a;'=b"),
+        ("a;", "a;"),
+        (";=1", ";'=1"),
+    ],
+)
+def test_a_formula_is_none_either_where_another_sign_parts_the_cells(text, expected) -> None:
+    assert export.neutral(text) == expected
+
+
 def test_every_text_of_a_row_is_made_one(as_user, alice, sam, vpn):
     alice.name = "=alice"
     alice.save(update_fields=["name"])

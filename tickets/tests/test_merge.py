@@ -10,18 +10,36 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from agents.models import Team
+from agents.models import Availability, Team
 from agents.services import create_user, update_agent
 from servicedesk.api.preconditions import VersionConflict
 from servicedesk.errors import FieldError, NotAllowed
 from tickets import locks, services
 from tickets.lifecycle import Status, TransitionBlocked
 from tickets.mails import mail_of
-from tickets.models import Category, CategoryExperience, Message, Notification, Priority, Ticket
+from tickets.models import (
+    Category,
+    CategoryExperience,
+    Message,
+    Notification,
+    Priority,
+    SlaClock,
+    Ticket,
+)
 from tickets.models.category import MAX_TAGS
 from tickets.services.assign import AlreadyAssigned, TicketEnded
 from tickets.services.merge import TicketMerged
-from tickets.tests.state import assert_consistent, counted_loads, kinds, loads, snapshot
+from tickets.services.messages import kept_name, name_through
+from tickets.tests import promises
+from tickets.tests.state import (
+    assert_consistent,
+    counted_loads,
+    folded,
+    kinds,
+    loads,
+    present,
+    snapshot,
+)
 from tickets.tests.test_races import assert_settled, at_once, look_without_locking
 
 merging = importlib.import_module("tickets.services.merge")
@@ -233,6 +251,128 @@ def test_nobody_waits_since_before_there_was_a_ticket(source, survivor, bob, at)
     assert fresh(survivor).waiting_since == survivor.created_at
 
 
+# The survivor has stopped, and somebody waits in the source.
+
+
+@pytest.mark.parametrize(("stopped", "reopened"), [("pending", 0), ("resolved", 1)])
+def test_a_question_opens_a_survivor_that_has_stopped(
+    stopped, reopened, source, survivor, bob, sam, at
+):
+    move(survivor, stopped, bob, at + timedelta(minutes=1))
+    assert loads()[bob.pk] == 1
+
+    merge(source, survivor, sam, at + timedelta(minutes=2))
+
+    there = fresh(survivor)
+    assert (there.status, there.reopen_count) == (Status.OPEN, reopened)
+    assert (there.resolved_at, there.waiting_since) == (None, survivor.created_at)
+    assert kinds(survivor)[-2:] == ["ticket.merged", "ticket.status_changed"]
+    assert loads()[bob.pk] == 1
+    assert folded(there) == present(there)
+    assert_consistent()
+
+
+@pytest.mark.parametrize("stopped", ["pending", "resolved", "on_hold"])
+def test_what_was_answered_opens_nothing(stopped, source, survivor, bob, sam, at):
+    minute = timedelta(minutes=1)
+    say(source, bob, "Off and on again.", at + minute)
+    move(survivor, stopped, bob, at + 2 * minute)
+
+    merge(source, survivor, sam, at + 3 * minute)
+
+    assert fresh(survivor).status == stopped
+    assert fresh(survivor).waiting_since is None
+    assert_consistent()
+
+
+def test_who_waits_for_a_third_party_waits_on_with_whoever_asks(source, survivor, bob, sam, at):
+    move(survivor, "on_hold", bob, at + timedelta(minutes=1))
+
+    merge(source, survivor, sam, at + timedelta(minutes=2))
+
+    assert (fresh(survivor).status, fresh(survivor).waiting_since is None) == ("on_hold", False)
+
+
+# The desk has answered in the source.
+
+
+def test_an_answer_that_follows_answers_the_survivor(alice, friend, bob, at):
+    promises.policy()
+    source, survivor = opened(alice, at), opened(friend, at + timedelta(seconds=1))
+    minute = timedelta(minutes=1)
+    say(source, bob, "notes do not count", at + minute, is_internal=True)
+    say(source, bob, "Off and on again.", at + 2 * minute)
+    say(source, bob, "Then smoke.", at + 3 * minute)
+
+    merge(source, survivor, bob, at + 4 * minute)
+
+    there = fresh(survivor)
+    assert (there.first_responded_at, there.waiting_since) == (at + 2 * minute, None)
+    clock = SlaClock.objects.get(ticket=survivor, metric="first_response")
+    assert (clock.state, clock.met_at) == ("met", at + 2 * minute)
+    assert not SlaClock.objects.filter(ticket=survivor, metric="next_response").exists()
+    assert folded(there) == present(there)
+    assert folded(fresh(source)) == present(fresh(source))
+
+
+def test_an_answer_from_before_the_survivor_is_none_to_it(alice, friend, bob, at):
+    source = opened(alice, at)
+    say(source, bob, "Off and on again.", at + timedelta(minutes=1))
+    survivor = opened(friend, at + timedelta(minutes=2))
+
+    merge(source, survivor, bob, at + timedelta(minutes=3))
+
+    there = fresh(survivor)
+    assert (there.first_responded_at, there.waiting_since) == (None, survivor.created_at)
+    assert folded(there) == present(there)
+
+
+def test_the_first_answer_stays_the_first(source, survivor, bob, at):
+    minute = timedelta(minutes=1)
+    say(source, bob, "early", at + minute)
+    say(survivor, bob, "first here", at + 2 * minute)
+
+    merge(source, survivor, bob, at + 3 * minute)
+
+    assert fresh(survivor).first_responded_at == at + 2 * minute
+    assert folded(fresh(survivor)) == present(fresh(survivor))
+
+
+@pytest.mark.parametrize("asked_in", ["source", "survivor"])
+def test_who_asked_after_the_answer_waits_since_then(
+    asked_in, source, survivor, alice, friend, bob, at
+):
+    minute = timedelta(minutes=1)
+    say(survivor, friend, "before", at + minute)
+    say(source, bob, "Off and on again.", at + 2 * minute)
+    where, who = {"source": (source, alice), "survivor": (survivor, friend)}[asked_in]
+    say(survivor, bob, "a note", at + 3 * minute, is_internal=True)
+    say(where, who, "It still smokes.", at + 4 * minute)
+    say(where, who, "Still.", at + 5 * minute)
+
+    merge(source, survivor, bob, at + 6 * minute)
+
+    there = fresh(survivor)
+    assert there.first_responded_at == at + 2 * minute
+    assert there.waiting_since == at + 4 * minute
+
+
+def test_who_asked_for_a_ticket_does_not_answer_by_what_they_asked(alice, bob, dana, at):
+    """Dana works here, but it was she who needed help; also where that came a long way."""
+    survivor = opened(alice, at)
+    first, second = opened(dana, at + timedelta(seconds=1)), opened(alice, at)
+    say(first, dana, "It is urgent.", at + timedelta(minutes=1))
+    merge(first, second, bob, at + timedelta(minutes=2))
+    assert fresh(second).first_responded_at is None
+
+    merge(second, survivor, bob, at + timedelta(minutes=3))
+
+    there = fresh(survivor)
+    assert (there.first_responded_at, there.waiting_since) == (None, survivor.created_at)
+    for ticket in (first, second, survivor):
+        assert folded(fresh(ticket)) == present(fresh(ticket))
+
+
 def test_the_merger_is_told_once_and_none_of_the_messages_again(source, survivor, alice, bob, sam):
     for number in range(3):
         say(source, alice, f"{number}", timezone.now())
@@ -440,6 +580,52 @@ def test_the_same_client_ids_in_both_tickets_do_not_meet(source, survivor, alice
     assert again(third, "in the third").is_new
 
 
+@pytest.mark.parametrize("name", ["merged:x", "through:1:x", "hashed:x", "through:" + "x" * 56])
+def test_a_client_may_name_its_messages_as_we_do(name, source, alice, friend, bob, at):
+    survivor = opened(alice, at)
+    for ticket in (source, survivor):
+        say(ticket, alice, ticket.subject, at, client_msg_id=name)
+
+    merge(source, survivor, bob)
+
+    for ticket in (source, survivor):
+        posted = services.post_message(
+            ticket=ticket, author=alice, body=ticket.subject, client_msg_id=name, at=at
+        )
+        assert (posted.is_new, posted.message.ticket_id) == (False, survivor.pk)
+
+
+def test_no_client_hits_on_the_name_of_a_message_that_was_moved(source, alice, bob, at):
+    survivor = opened(alice, at)
+    say(source, alice, "x", at, client_msg_id="m1")
+    guess = name_through(source.pk, kept_name("m1"))
+    assert guess
+    assert len(guess) <= 64
+    say(survivor, alice, "y", at, client_msg_id=guess)
+
+    merge(source, survivor, bob)
+    after = services.post_message(
+        ticket=survivor, author=alice, body="y", at=at, client_msg_id=guess
+    )
+
+    assert (after.is_new, after.message.body) == (False, "y")
+    assert survivor.messages.filter(client_msg_id=guess).get().body == "x"
+
+
+def test_a_message_to_a_merged_ticket_is_the_same_however_far_it_goes(
+    source, survivor, alice, bob, at
+):
+    merge(source, survivor, bob)
+    send = {"ticket": source, "author": alice, "body": "x", "client_msg_id": "through:1"}
+    first = services.post_message(**send, at=at)
+    third = opened(alice, at)
+    merge(survivor, third, bob)
+
+    again = services.post_message(**send, at=at)
+
+    assert (first.is_new, again.is_new, again.message.ticket_id) == (True, False, third.pk)
+
+
 # --- No cycles ------------------------------------------------------------------------
 
 
@@ -558,7 +744,10 @@ def test_both_logs_are_read_without_a_gap_and_without_a_leak(
             if event["event"] == "message.created":
                 assert event["data"]["message"]["seq"] == event["seq"]
         assert ("notecanary" in answer.content.decode()) == (person == bob)
-        assert log["results"][-1]["event"] == "ticket.merged"
+        # Which ticket came in is for the desk: not all of the survivor's customers saw it.
+        merged = [event["data"] for event in log["results"] if event["event"] == "ticket.merged"]
+        assert merged == ([{"into": survivor.pk}] if ticket == source else [])
+        assert ("merged_from" in answer.content.decode()) == (person == bob and ticket == survivor)
 
 
 def test_the_conversation_is_read_oldest_first_page_by_page(
@@ -769,3 +958,39 @@ def test_a_reply_along_a_chain_and_a_merger_do_not_wait_for_each_other(
 
     failures = [type(answer) for answer in answers if isinstance(answer, OperationalError)]
     assert failures == ([] if protected else [OperationalError])
+
+
+@pytest.mark.postgres
+@both_ways
+def test_two_who_reopen_by_merging_do_not_wait_for_each_others_agents(
+    alice, bob, dana, sam, at, protected, monkeypatch
+):
+    """Each merger weighs on the survivor's agent and takes from the source's. The twin locks an
+    agent when it comes to one, and the database has to end one of the two."""
+    update_agent(agent=dana.agent, at=at, availability=Availability.AVAILABLE)
+    pairs = []
+    for asked, stopped in ((bob, dana), (dana, bob)):
+        source, survivor = opened(alice, at), opened(alice, at)
+        for ticket, agent in ((source, asked), (survivor, stopped)):
+            services.assign(ticket=ticket, to=agent, actor=sam, at=at, force=True)
+        move(survivor, "pending", stopped, at)
+        pairs.append((source, survivor))
+    have_one, close = threading.Barrier(2), merging._close
+
+    def have_one_and_close(*args):
+        with suppress(threading.BrokenBarrierError):
+            have_one.wait(1 if protected else 20)
+        return close(*args)
+
+    monkeypatch.setattr(merging, "_close", have_one_and_close)
+    if not protected:
+        monkeypatch.setattr(merging, "lock_agents", lambda ids: None)
+
+    answers = at_once(*(lambda p=pair: merge(p[0], p[1], sam, at) for pair in pairs))
+
+    failed = [answer for answer in answers if isinstance(answer, Exception)]
+    if protected:
+        assert failed == []
+    else:
+        assert [type(answer) for answer in failed] == [OperationalError]
+    assert_settled()

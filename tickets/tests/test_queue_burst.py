@@ -10,7 +10,10 @@ from django.utils import timezone
 from agents.models import AgentProfile, Availability
 from agents.services import set_availability, update_agent
 from tickets import services, sweeps
+from tickets.assignment.candidates import available, candidates_for, work_of
+from tickets.assignment.claim import claim_place
 from tickets.models import Ticket
+from tickets.tests.test_races import waiting_tickets
 
 BURST = settings.ASSIGNMENT_QUEUE_BURST
 WINDOW = settings.ASSIGNMENT_QUEUE_WINDOW
@@ -107,3 +110,23 @@ def test_what_is_no_flood_does_not_count_as_one(alice, dana) -> None:
 
     assert held(dana) == 2 * BURST
     assert (profile.queue_burst, profile.queue_burst_at) == (0, None)
+
+
+@pytest.mark.parametrize("count", [0, 1, BURST - 1, BURST, BURST + 1])
+@pytest.mark.parametrize(
+    "ago", [None, *(WINDOW + n * timedelta(microseconds=1) for n in (-1, 0, 1))]
+)
+def test_flooded_is_who_would_not_be_given_a_place(alice, dana, count, ago) -> None:
+    come(dana)
+    now, ticket = timezone.now(), waiting_tickets(alice, 1)[0]
+    AgentProfile.objects.filter(pk=dana.pk).update(
+        queue_burst=count, queue_burst_at=None if ago is None else now - ago
+    )
+    work = work_of(ticket, now)
+
+    [seen] = candidates_for(ticket, work, now, available(), from_queue=True)
+
+    assert seen.is_flooded is (count >= BURST and ago is not None and ago < WINDOW)
+    assert seen.is_flooded is not claim_place(dana.pk, weight=1, at=now, from_queue=True)
+    [asked] = candidates_for(ticket, work, now, available())
+    assert not asked.is_flooded

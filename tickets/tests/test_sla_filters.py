@@ -88,7 +88,7 @@ def live_through(ticket: Ticket, alice, bob, chance: random.Random) -> None:
                     ticket=ticket, to=Status.RESOLVED, actor=bob, at=at, resolution="Done."
                 )
             case _:
-                services.pass_time(ticket=ticket, at=at, warns=True)
+                services.escalate_due(ticket_id=ticket.pk, at=at)
 
 
 @pytest.fixture
@@ -129,8 +129,8 @@ def test_what_is_shown_is_what_a_sweep_at_that_instant_would_leave(lived) -> Non
         for ticket in lived:
             at = max(NINE + later, ticket.updated_at)
             shown = state_of(ticket, at)
-            swept = services.pass_time(ticket=ticket, at=at, warns=True)
-            assert state_of(swept, at) == shown
+            services.escalate_due(ticket_id=ticket.pk, at=at)
+            assert state_of(Ticket.objects.get(pk=ticket.pk), at) == shown
             is_broken = SlaClock.objects.filter(ticket=ticket, state="breached").exists()
             assert (shown == SlaState.BREACHED) == is_broken
             ticket.refresh_from_db()
@@ -268,3 +268,51 @@ def test_what_is_at_risk_is_found_by_the_index_of_what_runs_out_of_time(alice) -
         cursor.execute("ANALYZE tickets_ticket")
     plan = Ticket.objects.filter(in_state(SlaState.AT_RISK, NINE)).order_by().explain()
     assert "tickets_running_out_of_time" in plan
+
+
+@pytest.fixture
+def large_desk(alice) -> None:
+    """Enough tickets to be worth an index: most promised nothing, the broken ones the oldest."""
+    standings = ["breached"] * 10 + ["paused"] * 40 + ["running"] * 950 + ["none"] * 14_000
+    Ticket.objects.bulk_create(
+        (
+            Ticket(
+                subject="x",
+                requester=alice,
+                sla_standing=standing,
+                updated_at=NINE + number * MINUTE,
+                **({"sla_warn_at": NINE + DAY, "sla_due_at": NINE + 2 * DAY} if due else {}),
+            )
+            for number, standing in enumerate(standings)
+            for due in [standing == "running"]
+        ),
+        batch_size=1000,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE tickets_ticket")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("state", "indexes"),
+    [
+        ("breached", ["tickets_by_standing", "tickets_running_out_of_time"]),
+        ("paused", ["tickets_by_standing"]),
+        ("met", ["tickets_by_standing"]),
+        ("breached,at_risk", ["tickets_by_standing", "tickets_running_out_of_time"]),
+    ],
+)
+def test_a_page_of_the_few_that_stand_so_is_found_by_an_index(large_desk, state, indexes) -> None:
+    rows = Ticket.objects.filter(in_any_state(state.split(","), NINE)).with_people()
+    plan = rows.order_by("-updated_at", "-id")[:26].explain()
+    assert all(index in plan for index in indexes), plan
+    assert "Seq Scan on tickets_ticket" not in plan
+    assert "tickets_by_change" not in plan
+
+
+@pytest.mark.postgres
+def test_the_paused_are_read_in_the_order_of_the_list(large_desk) -> None:
+    rows = Ticket.objects.filter(in_state(SlaState.PAUSED, NINE))
+    plan = rows.order_by("-updated_at", "-id")[:26].explain()
+    assert "Index Scan using tickets_by_standing" in plan
+    assert "Sort" not in plan

@@ -75,6 +75,19 @@ def pointer(call, *args, **kwargs):
 # --- Calendars ------------------------------------------------------------------------
 
 
+def test_a_week_has_at_least_an_hour():
+    """Else a due time lies centuries ahead, and every year on the way is worked out."""
+    for week in ({"monday": ["09:00-09:59"]}, {"monday": ["09:00-09:30"], "friday": ["9:00-9:01"]}):
+        assert pointer(setup.create_calendar, name="Rare", week=week) in ("/week", "/week/friday")
+    row = setup.create_calendar(name="Rare", week={"monday": ["09:00-10:00"]})
+    assert pointer(setup.update_calendar, calendar=row, week={"monday": ["09:00-09:30"]}) == "/week"
+
+
+def test_the_capital_of_a_sign_is_no_country():
+    row = calendar()
+    assert pointer(setup.import_holidays, calendar=row, country="ß", years=[2026]) == "/country"
+
+
 def test_a_calendar_is_kept_as_it_was_written_in_order():
     row = setup.create_calendar(
         name="Office",

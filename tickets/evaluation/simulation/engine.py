@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tickets.assignment.candidates import REMEMBERED_TICKETS
+from tickets.assignment.facts import REMEMBERED_TICKETS
 from tickets.assignment.scoring import Candidate, Work, rested_since
 from tickets.evaluation.simulation.assumptions import Assumptions, Demand
 from tickets.evaluation.simulation.policies import Choose

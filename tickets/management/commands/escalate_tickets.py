@@ -1,7 +1,9 @@
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 import orjson
+from django.core.management.base import CommandError
 
 from servicedesk.sweep_command import SweepCommand
 from tickets import sweeps
@@ -21,12 +23,16 @@ class Command(SweepCommand):
         if not options["dry_run"]:
             super().handle(*args, **options)
             return
-        effects = sweeps.preview_escalations(limit=options["batch"])
+        if options["loop"]:
+            raise CommandError("--dry-run looks once; it does not go with --loop.")
+        started = time.perf_counter()
+        effects, failed = sweeps.preview_escalations(limit=options["batch"])
         if options["json"]:
-            report = {"handled": 0, "skipped": 0, "failed": 0, "effects": effects}
-            self.stdout.write(orjson.dumps(report).decode())
+            seconds = round(time.perf_counter() - started, 3)
+            report = {"handled": 0, "skipped": 0, "failed": failed, "seconds": seconds}
+            self.stdout.write(orjson.dumps({**report, "effects": effects}).decode())
             return
         for effect in effects:
             said = "  ".join(f"{name} {value}" for name, value in effect["data"].items())
             self.stdout.write(f"SD-{effect['ticket']}  {effect['event']}  {said}")
-        self.stdout.write(f"{len(effects)} effects; nothing was changed.")
+        self.stdout.write(f"{len(effects)} effects, {failed} failed; nothing was changed.")

@@ -1,5 +1,5 @@
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from servicedesk.sweep_command import positive
 from tickets.importing.progress import ProgressBar
 from tickets.importing.running import Result, import_file
 from tickets.importing.source import NotAnExport
@@ -89,13 +90,6 @@ class Command(BaseCommand):
         for name, value in figures.items():
             if not isinstance(value, list | dict):
                 self.stdout.write(f"{name:<14} {value}")
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError("a whole number above 0, please")
-    return int(text)
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -22,16 +22,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         started, now = time.perf_counter(), timezone.now()
         team = self.team_named(options["team"]) if options["team"] else None
+        skipped = failed = 0
+        proposal: Proposal
         if options["apply"]:
-            proposal = services.rebalance(team=team, actor=None, at=now)
+            done = services.rebalance(team=team, actor=None, at=now)
+            proposal, skipped, failed = done, done.skipped, done.failed
         else:
             proposal = services.propose_moves(team=team, at=now)
         seconds = round(time.perf_counter() - started, 3)
         if options["json"]:
             report = {
                 "handled": len(proposal.moves) if options["apply"] else 0,
-                "skipped": 0,
-                "failed": 0,
+                "skipped": skipped,
+                "failed": failed,
                 "seconds": seconds,
                 "applied": options["apply"],
                 "moves": [described(move) for move in proposal.moves],
@@ -45,8 +48,10 @@ class Command(BaseCommand):
                 f"{move.ticket.number}  {move.giver.name} -> {move.taker.name}  "
                 f"gain {move.gain:.2f}  {move.why}"
             )
-        done, before, after = "moved" if options["apply"] else "would move", *spreads(proposal)
-        self.stdout.write(f"{len(proposal.moves)} {done}; before: {before}; after: {after}")
+        word, before, after = "moved" if options["apply"] else "would move", *spreads(proposal)
+        self.stdout.write(f"{len(proposal.moves)} {word}; before: {before}; after: {after}")
+        if skipped or failed:
+            self.stdout.write(f"{skipped} skipped, {failed} failed")
 
     def team_named(self, name: str) -> Team:
         team = Team.objects.filter(name__iexact=name).first()

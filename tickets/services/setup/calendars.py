@@ -1,7 +1,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 
 from django.core.exceptions import ValidationError
@@ -18,6 +18,8 @@ from tickets.sla.holidays import public_holidays
 from tickets.sla.hours import parse
 
 MAX_DATES = 2000
+# Rarer working time would put due times centuries ahead, and each of their years is worked out.
+LEAST_A_WEEK = timedelta(hours=1)
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
 MAX_NAME = 100
 
@@ -128,9 +130,11 @@ def check_calendar(
     """Raises FieldError, by the paths of the arguments: `time_zone`, `special_days/0/windows`."""
     _check_dates(holidays, special_days)
     try:
-        parse(time_zone, week, {day.date: day.windows for day in special_days})
+        calendar = parse(time_zone, week, {day.date: day.windows for day in special_days})
     except CalendarError as broken:
         raise FieldError(_path_of(broken, special_days), broken.detail) from broken
+    if calendar.weekly < LEAST_A_WEEK:
+        raise FieldError("week", "A week needs at least an hour of working time.")
 
 
 def _path_of(broken: CalendarError, special_days: Sequence[Day]) -> str:
