@@ -111,9 +111,9 @@ def _learn(ticket: Ticket) -> None:
 
     Not by a merger, which resolves nothing: the work goes on in the survivor.
     """
-    if ticket.merged_into_id is not None or (ticket.reopen_count and _was_resolved(ticket)):
+    if ticket.merged_into_id or ticket.assignee_id is None or ticket.category_id is None:
         return
-    if ticket.assignee_id is not None and ticket.category_id is not None:
+    if not ticket.reopen_count or not _was_resolved(ticket):
         learn(agent_id=ticket.assignee_id, category_id=ticket.category_id)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError
 
+from servicedesk.sweep_command import positive
 from tickets.evaluation.simulation import figure, source, study, table, workload
 from tickets.evaluation.simulation.assumptions import Assumptions
 from tickets.evaluation.simulation.study import LOADS, REPEATS, Compared
 from tickets.evaluation.simulation.workload import MEASURED_WEEKS, TooShort, Workload
 from tickets.importing.source import NotAnExport
-from tickets.management.commands.import_incidents import positive
 
 
 class Command(BaseCommand):
