@@ -53,8 +53,8 @@ def candidates_for(
     from_queue: bool = False,
 ) -> list[Candidate]:
     """These agents with load, teams, skills and history. Five queries."""
-    facts = Facts.of([ticket], [work], among, at)
-    return facts.candidates(ticket, work, from_queue=from_queue)
+    facts = Facts.of([ticket], [work], among, at, from_queue=from_queue)
+    return facts.candidates(ticket, work)
 
 
 def _taken_from(ticket: Ticket) -> tuple[int, ...]:

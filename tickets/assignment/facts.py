@@ -31,7 +31,7 @@ class AgentFacts(NamedTuple):
     capacity: int
     load: int
     last_assigned_at: datetime | None
-    burst_has_room: bool
+    burst_has_room: bool = True  # read where tickets come out of the queue
 
 
 AGENT_COLUMNS = (
@@ -43,8 +43,9 @@ AGENT_COLUMNS = (
     "capacity",
     "open_load",
     "last_assigned_at",
-    "burst_has_room",
 )
+# As the database has it: comparing with the enum's member costs more, a thousand times.
+AVAILABLE = Availability.AVAILABLE.value
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Facts:
     agents: Sequence[AgentFacts]
     members: dict[int, set[int]]  # by team
     levels: dict[int, dict[int, int]]  # by agent, by skill
-    learnt: dict[tuple[int | None, int], int]  # by category and agent
+    learnt: dict[int, dict[int, int]]  # by category, by agent
     history: dict[int, Counter[int]]  # by requester, by agent: their latest tickets
 
     @classmethod
@@ -66,28 +67,29 @@ class Facts:
         works: Collection[Work],
         among: QuerySet[AgentProfile],
         at: datetime,
+        *,
+        from_queue: bool = False,
     ) -> "Facts":
-        rows = among.annotate(burst_has_room=burst_has_room(at)).values_list(*AGENT_COLUMNS)
+        columns: tuple[str, ...] = AGENT_COLUMNS
+        if from_queue:
+            among = among.annotate(burst_has_room=burst_has_room(at))
+            columns = (*AGENT_COLUMNS, "burst_has_room")
         return cls(
             at=at,
             handling=settings.ASSIGNMENT_HANDLING,
-            agents=list(map(AgentFacts._make, rows)),
+            agents=[AgentFacts(*row) for row in among.order_by().values_list(*columns)],
             members=_members({work.team_id for work in works if work.team_id is not None}),
             levels=_levels({skill for work in works for skill in work.skills}),
             learnt=_learnt({work.category_id for work in works if work.category_id is not None}),
             history=_history({ticket.requester_id for ticket in tickets}),
         )
 
-    def candidates(
-        self, ticket: Ticket, work: Work, *, from_queue: bool = False
-    ) -> list[Candidate]:
+    def candidates(self, ticket: Ticket, work: Work) -> list[Candidate]:
         """The agents as they stand towards one of the tickets."""
         found = []
         for agent in self.agents:
             load, shared = self.apart_from(ticket, agent.id, agent.load)
-            who = self.candidate(agent, work, load, shared)
-            who.is_flooded = from_queue and not agent.burst_has_room
-            found.append(who)
+            found.append(self.candidate(agent, work, load, shared))
         return found
 
     def apart_from(self, ticket: Ticket, agent_id: int, load: int) -> tuple[int, int]:
@@ -105,15 +107,16 @@ class Facts:
             id=agent.id,
             name=agent.name or agent.username,
             is_active=agent.is_active,
-            is_available=agent.availability == Availability.AVAILABLE,
+            is_available=agent.availability == AVAILABLE,
             capacity=agent.capacity,
             load=load,
             teams=(team,) if team is not None and agent.id in members.get(team, ()) else (),
             skills=self.levels.get(agent.id, NOTHING),
             rested=rested_since(agent.last_assigned_at, self.at),
             shared_history=shared,
-            learnt=self.learnt.get((work.category_id, agent.id), 0),
+            learnt=self.learnt.get(work.category_id or 0, NOTHING).get(agent.id, 0),
             open_work=load * self.handling,
+            is_flooded=not agent.burst_has_room,
         )
 
 
@@ -134,10 +137,14 @@ def _levels(skills: Collection[int]) -> dict[int, dict[int, int]]:
     return found
 
 
-def _learnt(categories: Collection[int]) -> dict[tuple[int | None, int], int]:
+def _learnt(categories: Collection[int]) -> dict[int, dict[int, int]]:
+    found: dict[int, dict[int, int]] = defaultdict(dict)
     rows = CategoryExperience.objects.filter(category__in=categories)
-    names = ("category_id", "agent_id", "resolved")
-    return {(one, agent): count for one, agent, count in _rows(rows, categories, *names)}
+    for category_id, agent_id, count in _rows(
+        rows, categories, "category_id", "agent_id", "resolved"
+    ):
+        found[category_id][agent_id] = count
+    return found
 
 
 def _rows(rows: QuerySet[Any], keys: Collection[int], *names: str) -> Iterable[tuple[Any, ...]]:
