@@ -28,7 +28,7 @@ TICKETS = int(os.environ.get("CHAOS_TICKETS", "400"))
 SWEEPERS = 4
 
 
-def sweeper() -> subprocess.Popen[bytes]:
+def sweeper(*arguments: str) -> subprocess.Popen[bytes]:
     """`manage.py escalate_tickets` on this test's database."""
     its = connection.settings_dict
     address = f"{its['HOST'] or '127.0.0.1'}:{its['PORT'] or 5432}"
@@ -38,7 +38,9 @@ def sweeper() -> subprocess.Popen[bytes]:
         "DATABASE_URL": f"postgres://{its['USER']}:{its['PASSWORD']}@{address}/{its['NAME']}",
     }
     command = [sys.executable, "manage.py", "escalate_tickets", "--json", "--batch", "50"]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [*command, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    )
 
 
 @pytest.fixture
@@ -108,6 +110,23 @@ def test_one_that_is_killed_in_the_middle_leaves_nothing_undone_or_done_twice(
     while sweeps.announce_events().handled:
         pass
     assert_everybody_told_once()
+    assert_consistent()
+
+
+def test_who_is_asked_to_stop_finishes_the_batch_in_hand(due) -> None:
+    running = sweeper("--loop", "--interval", "60")
+    deadline = time.monotonic() + 60
+    while not Alert.objects.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.terminate()
+    report = json.loads(running.communicate(timeout=30)[0])
+    assert running.returncode == 0
+    # Whole tickets, whole batches, and no more of them than were begun.
+    assert report["failed"] == 0
+    assert report["handled"] % 50 == 0
+    assert 0 < report["handled"] < TICKETS
+    assert Alert.objects.count() == 2 * report["handled"]
     assert_consistent()
 
 
