@@ -1,8 +1,8 @@
 """Does the escalation sweep's time grow with tickets that are not due?
 
 Measures one round that finds nothing and one that finds DUE overdue tickets, with 10,000 and with
-1,000,000 tickets that are not due, in the same run and on the same database; and shows the plan
-of the query that looks for them.
+1,000,000 tickets that are not due, in the same run and on the same database, each beside the
+change of one ticket at that size; and shows the plan of the query that looks for them.
 
     .venv/bin/python -m benchmarks.escalation [--small N] [--large N] [--due N]
 """
@@ -33,6 +33,7 @@ FROM (
 ) AS rows
 """
 EMPTY_ROUNDS = 30
+BASELINE_CHANGES = 200
 
 
 def main() -> None:
@@ -62,13 +63,19 @@ def measure(small: int, large: int, due: int) -> dict[str, Any]:
         filled = size
         # Once without counting: caches and statistics as they are in a desk that runs.
         round_of(due // 10, requester, policy)
+        unit = baseline()
+        empty = statistics.median(empty_rounds())
+        per_ticket = round_of(due, requester, policy) * 1000 / due
         sizes[size] = {
-            "empty_round_ms": round(statistics.median(empty_rounds()), 3),
-            "per_due_ticket_ms": round(round_of(due, requester, policy) * 1000 / due, 3),
+            "baseline_ms": round(unit, 3),
+            "empty_round_ms": round(empty, 3),
+            "empty_round_to_baseline": round(empty / unit, 3),
+            "per_due_ticket_ms": round(per_ticket, 3),
+            "per_due_ticket_to_baseline": round(per_ticket / unit, 3),
             "plan": plan(),
         }
     first, last = sizes[small], sizes[large]
-    names = ("empty_round_ms", "per_due_ticket_ms")
+    names = ("empty_round_to_baseline", "per_due_ticket_to_baseline")
     return {
         "due": due,
         "sizes": {str(size): figures for size, figures in sizes.items()},
@@ -86,6 +93,25 @@ def fill(count: int, requester: Any) -> None:
     with unhurried("default"), connection.cursor() as cursor:
         cursor.execute(FILL, values)
         cursor.execute("VACUUM ANALYZE tickets_ticket")
+
+
+def baseline() -> float:
+    """Milliseconds of a transaction that locks one ticket and changes it, the median of many: what
+    else the machine does at this moment, it does to both."""
+    from django.db import transaction
+    from django.db.models import F
+
+    from tickets.locks import lock_ticket
+    from tickets.models import Ticket
+
+    found = []
+    for pk in Ticket.objects.order_by("-pk").values_list("pk", flat=True)[:BASELINE_CHANGES]:
+        started = time.perf_counter()
+        with transaction.atomic():
+            lock_ticket(pk)
+            Ticket.objects.filter(pk=pk).update(version=F("version") + 1)
+        found.append((time.perf_counter() - started) * 1000)
+    return statistics.median(found)
 
 
 def empty_rounds() -> list[float]:
