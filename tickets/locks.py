@@ -24,14 +24,23 @@ def lock_ticket(pk: int, expected: Collection[int] | None = None) -> Ticket:
     `expected` holds the versions that the caller has seen (If-Match). Raises Http404 where there
     is no such ticket and VersionConflict where it has another version.
     """
-    # Not the assignee: PostgreSQL joins what it read before it waited for the lock, and would
-    # give a ticket that was handed over meanwhile nobody's object.
-    tickets = Ticket.objects.select_for_update(of=("self",), no_key=True)
-    ticket = tickets.select_related("requester").filter(pk=pk).first()
+    ticket = _locked(pk)
     if ticket is None:
         raise Http404
     refuse_stale(ticket, expected)
     return ticket
+
+
+def lock_free_ticket(pk: int) -> Ticket | None:
+    """The same for a sweep, which leaves what somebody has locked for its next round."""
+    return _locked(pk, skip_locked=True)
+
+
+def _locked(pk: int, *, skip_locked: bool = False) -> Ticket | None:
+    # Not the assignee: PostgreSQL joins what it read before it waited for the lock, and would
+    # give a ticket that was handed over meanwhile nobody's object.
+    tickets = Ticket.objects.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+    return tickets.select_related("requester").filter(pk=pk).first()
 
 
 def refuse_stale(ticket: Ticket, expected: Collection[int] | None) -> None:
@@ -61,12 +70,6 @@ def lock_survivor(pk: int) -> Ticket:
                 return ticket
             transaction.set_rollback(True)
         pk = ticket.merged_into_id
-
-
-def lock_free_ticket(pk: int) -> Ticket | None:
-    """The same for a sweep, which leaves what somebody has locked for its next round."""
-    tickets = Ticket.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-    return tickets.select_related("requester").filter(pk=pk).first()
 
 
 def lock_agents(ids: Collection[int | None]) -> None:

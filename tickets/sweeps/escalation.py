@@ -14,7 +14,7 @@ from tickets import services
 from tickets.lifecycle import OPEN_STATUSES
 from tickets.models import Ticket, TicketEvent
 from tickets.sla import revision
-from tickets.sweeps.rows import ids_of
+from tickets.sweeps.rows import ids_of, sweep_each
 
 log = structlog.get_logger(__name__)
 
@@ -25,20 +25,15 @@ DUE_FIRST = ("next_sla_at", "pk")
 def escalate_tickets(*, batch: int = 200) -> SweepResult:
     """Warn, note breaches and apply escalation rules where that is due, the most overdue first.
 
-    One range scan over `next_sla_at`, whatever is not due. Any number of these may run at once;
-    one that fails does not hold up the others.
+    One range scan over `next_sla_at`, whatever is not due. Any number of these may run at once.
     """
-    now, result = timezone.now(), SweepResult()
-    for pk in ids_of(_due(now), DUE_FIRST, batch):
-        try:
-            is_done = services.escalate_due(ticket_id=pk, at=now) is not None
-        except Exception:
-            log.exception("escalate_failed", ticket=pk)
-            result.failed += 1
-            continue
-        result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
-        if result.handled >= batch:
-            break
+    now = timezone.now()
+    result = sweep_each(
+        ids_of(_due(now), DUE_FIRST, batch),
+        lambda pk: services.escalate_due(ticket_id=pk, at=now) is not None,
+        batch=batch,
+        failure="escalate_failed",
+    )
     Heartbeat.beat(HEARTBEAT)
     return result
 
@@ -79,18 +74,13 @@ def recompute_clocks(*, batch: int = 200) -> SweepResult:
     """Work out anew the clocks of open tickets that carry an older revision of what is promised:
     after a change of a calendar, policy or rule, and after an import. `batch` at a time.
 
-    Any number of these may run at once; one that fails does not hold up the others.
+    Any number of these may run at once.
     """
-    now, result = timezone.now(), SweepResult()
+    now = timezone.now()
     stale = Ticket.objects.filter(status__in=OPEN_STATUSES, sla_revision__lt=revision.current())
-    for pk in ids_of(stale, ("sla_revision", "pk"), batch):
-        try:
-            is_done = services.recompute(ticket_id=pk, at=now)
-        except Exception:
-            log.exception("recompute_failed", ticket=pk)
-            result.failed += 1
-            continue
-        result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
-        if result.handled >= batch:
-            break
-    return result
+    return sweep_each(
+        ids_of(stale, ("sla_revision", "pk"), batch),
+        lambda pk: services.recompute(ticket_id=pk, at=now),
+        batch=batch,
+        failure="recompute_failed",
+    )

@@ -1,9 +1,14 @@
-"""How a sweep reads the rows that wait for it."""
+"""How a sweep reads the rows that wait for it, and goes through them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import structlog
 from django.db.models import Model, Q, QuerySet
+
+from servicedesk.sweeps import SweepResult
+
+log = structlog.get_logger(__name__)
 
 # Rows that one call of a sweep looks at.
 LONGEST_ROUND = 100_000
@@ -43,6 +48,28 @@ def _behind(by: tuple[str, ...], key: list[Any]) -> Q:
         later |= same & Q(**{f"{column}__{way}": value})
         same &= Q(**{column: value})
     return bound & later
+
+
+def sweep_each(
+    ids: Iterable[int], do: Callable[[int], bool], *, batch: int, failure: str
+) -> SweepResult:
+    """Do a thing to one ticket after the other until `batch` were handled.
+
+    `do` answers whether there was anything to do. One that fails is logged as `failure` and does
+    not hold up the others.
+    """
+    result = SweepResult()
+    for pk in ids:
+        try:
+            is_done = do(pk)
+        except Exception:
+            log.exception(failure, ticket=pk)
+            result.failed += 1
+            continue
+        result.add(SweepResult(handled=int(is_done), skipped=int(not is_done)))
+        if result.handled >= batch:
+            break
+    return result
 
 
 def in_chunks(rows: QuerySet[Row], by: tuple[str, ...], size: int) -> Iterator[Row]:
