@@ -16,20 +16,22 @@ State = SlaClock.State
 
 def start(clock: SlaClock, timeline: Timeline, target: timedelta) -> None:
     """Run, towards `target` of working time."""
-    clock.policy_id = timeline.policy.id
-    clock.target_seconds = int(target.total_seconds())
+    _go_on(clock, timeline, target, State.RUNNING)
     clock.due_at = timeline.reach(clock.started_at, target)
     clock.warn_at = timeline.reach(clock.started_at, target * settings.SLA_WARNING_AT)
-    clock.state = State.BREACHED if clock.breached_at else State.RUNNING
-    clock.met_at = clock.ended_at = clock.elapsed_seconds = None
 
 
 def pause(clock: SlaClock, timeline: Timeline, target: timedelta) -> None:
     """Stand still. There is no due time, since nobody knows for how long."""
+    _go_on(clock, timeline, target, State.PAUSED)
+    clock.due_at = clock.warn_at = None
+
+
+def _go_on(clock: SlaClock, timeline: Timeline, target: timedelta, state: str) -> None:
+    """Under this policy and towards this target, also if it had ended; a breach stays."""
     clock.policy_id = timeline.policy.id
     clock.target_seconds = int(target.total_seconds())
-    clock.due_at = clock.warn_at = None
-    clock.state = State.BREACHED if clock.breached_at else State.PAUSED
+    clock.state = State.BREACHED if clock.breached_at else state
     clock.met_at = clock.ended_at = clock.elapsed_seconds = None
 
 
@@ -63,14 +65,14 @@ def warn(clock: SlaClock, at: datetime) -> None:
     clock.warned_at = at
 
 
-def is_overdue(clock: SlaClock, at: datetime) -> bool:
-    """Whether it runs and its time is over. What is done at the very due time is in time."""
-    return clock.state == State.RUNNING and clock.due_at is not None and clock.due_at < at
-
-
 def has_run_out(clock: SlaClock, at: datetime) -> bool:
     """Whether it runs and no time is left."""
     return clock.state == State.RUNNING and clock.due_at is not None and clock.due_at <= at
+
+
+def is_overdue(clock: SlaClock, at: datetime) -> bool:
+    """Whether it runs and its time is over. What is done at the very due time is in time."""
+    return has_run_out(clock, at) and clock.due_at != at
 
 
 def is_at_risk(clock: SlaClock, at: datetime) -> bool:

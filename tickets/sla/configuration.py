@@ -43,7 +43,6 @@ class Policy:
     name: str
     scope: Scope
     calendar: BusinessCalendar
-    calendar_name: str
     pauses: frozenset[str]
     targets: Mapping[int, Mapping[str, timedelta]]
 
@@ -121,7 +120,6 @@ def _policy(row: SlaPolicy) -> Policy | None:
         name=row.name,
         scope=_scope(row, requesters=_ids(row.requesters.all())),
         calendar=calendar,
-        calendar_name=row.calendar.name if row.calendar else "Around the clock",
         pauses=frozenset(row.pauses),
         targets={target.priority: _durations(target) for target in row.targets.all()},
     )

@@ -45,10 +45,11 @@ class Follower:
         """
         if self.policy is None or self.ticket.sla_revision == self.config.revision:
             return
-        until_now = Timeline(self.policy, periods(self.ticket), self.at)
-        for clock in self.clocks:
+        running = [clock for clock in self.clocks if clock.ended_at is None and clock.due_at]
+        until_now = Timeline(self.policy, periods(self.ticket) if running else [], self.at)
+        for clock in running:
             target = self._target(clock.metric)
-            if clock.state == SlaClock.State.RUNNING and target is not None:
+            if target is not None:
                 turn.start(clock, until_now, target)
 
     def follow(self) -> None:
@@ -125,23 +126,21 @@ class Follower:
 
     def _run(self, clock: SlaClock, target: timedelta) -> None:
         is_running = clock.ended_at is None and clock.due_at is not None
-        if is_running and not self._is_worked_out_anew(clock, target):
+        if is_running and not self._is_promised_anew(clock, target):
             return
         assert self.timeline is not None
         turn.start(clock, self.timeline, target)
 
     def _pause(self, clock: SlaClock, target: timedelta) -> None:
         is_still = clock.ended_at is None and clock.due_at is None
-        if is_still and not clock._state.adding and not self._is_worked_out_anew(clock, target):
+        if is_still and not clock._state.adding and not self._is_promised_anew(clock, target):
             return
         assert self.timeline is not None
         turn.pause(clock, self.timeline, target)
 
-    def _is_worked_out_anew(self, clock: SlaClock, target: timedelta) -> bool:
-        return (
-            clock.target_seconds != int(target.total_seconds())
-            or clock.policy_id != (self.policy.id if self.policy else None)
-            or self.ticket.sla_revision != self.config.revision
+    def _is_promised_anew(self, clock: SlaClock, target: timedelta) -> bool:
+        return clock.target_seconds != int(target.total_seconds()) or clock.policy_id != (
+            self.policy.id if self.policy else None
         )
 
     def _meet(self, clock: SlaClock, at: datetime) -> None:

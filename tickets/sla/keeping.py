@@ -91,7 +91,7 @@ def keep_time(
         for position, clock in enumerate(found)
         if clock._state.adding or _values(clock) != before[position]
     ]
-    kept.fields = _sum_up(ticket, found, config, at)
+    kept.fields = _sum_up(follower)
     return kept
 
 
@@ -114,16 +114,14 @@ def _let_time_pass(
     return kept
 
 
-def _sum_up(
-    ticket: Ticket, clocks: Sequence[SlaClock], config: Configuration, at: datetime
-) -> set[str]:
+def _sum_up(kept: Follower) -> set[str]:
     """Write what the clocks come to onto the ticket; answers the fields that changed."""
+    ticket, clocks = kept.ticket, kept.clocks
     was = {name: getattr(ticket, name) for name in TICKET_FIELDS}
-    policy = config.policy_for(ticket)
     going = [clock for clock in clocks if clock.ended_at is None and clock.due_at]
     running = [clock for clock in going if clock.state == State.RUNNING]
-    ticket.sla_policy_id = policy.id if policy else None
-    ticket.sla_revision = config.revision
+    ticket.sla_policy_id = kept.policy.id if kept.policy else None
+    ticket.sla_revision = kept.config.revision
     ticket.sla_standing = standing_of(clocks)
     ticket.sla_due_at = _first(clock.due_at for clock in going)
     ticket.sla_warn_at = _first(clock.warn_at for clock in running)
@@ -131,7 +129,7 @@ def _sum_up(
         [
             *(clock.due_at for clock in running),
             *(clock.warn_at for clock in running if clock.warned_at is None),
-            *(occasion.at for occasion in occasions_left(ticket, clocks, config, at)),
+            *(occasion.at for occasion in occasions_left(ticket, clocks, kept.config, kept.at)),
         ]
     )
     return {name for name, value in was.items() if getattr(ticket, name) != value}

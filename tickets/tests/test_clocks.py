@@ -4,7 +4,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tickets import services, sweeps
@@ -312,6 +313,16 @@ def test_a_new_calendar_is_taken_up_by_the_sweep(alice, bob) -> None:
     assert clock(ticket, "resolution").due_at == NINE + 8 * HOUR
     services.recompute(ticket_id=ticket.pk, at=NINE + HOUR)
     assert clock(ticket, "resolution").due_at == NINE + DAY + 6 * HOUR
+
+
+def test_what_is_worked_out_anew_reads_the_log_once(alice) -> None:
+    promises.policy()
+    ticket = opened(alice)
+    revision.bump()
+    with CaptureQueriesContext(connection) as asked:
+        assert services.recompute(ticket_id=ticket.pk, at=NINE + MINUTE)
+    log = [query["sql"] for query in asked if 'FROM "tickets_ticketevent"' in query["sql"]]
+    assert len(log) == 1
 
 
 def test_a_clock_goes_back_for_nobody_whose_own_clock_is_slow(alice, bob) -> None:

@@ -59,7 +59,7 @@ def stories(draw: st.DrawFn) -> Story:
     periods = [
         Period(status, since, until) for (status, since), until in zip(moves, ends, strict=True)
     ]
-    policy = Policy(1, "Standard", Scope(), business, "Desk", frozenset(PAUSING), {})
+    policy = Policy(1, "Standard", Scope(), business, frozenset(PAUSING), {})
     # Few enough for the list: no calendar here has less than a quarter of an hour a week.
     target = timedelta(seconds=draw(st.integers(1, 8 * 3600)))
     clock = SlaClock(metric="resolution", started_at=start)
