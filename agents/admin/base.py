@@ -133,7 +133,7 @@ class NamedAdmin(ConsoleAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Create or change the row by the services that the API calls."""
-        data = form.cleaned_data
+        data = self.data_of(form)
         if change:
             self.update(obj, data)
             return
@@ -142,6 +142,11 @@ class NamedAdmin(ConsoleAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing is left: the services save a row with all that belongs to it."""
+
+    def data_of(self, form: Any) -> dict[str, Any]:
+        """What the form holds, for `create` and `update`."""
+        data: dict[str, Any] = form.cleaned_data
+        return data
 
     def create(self, data: dict[str, Any]) -> Named:
         row: Named = services.create_named(self.model, **data)

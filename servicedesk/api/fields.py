@@ -33,6 +33,14 @@ class NothingThere(DomainError):
         super().__init__(f"{field}: {detail}", errors=[error])
 
 
+# No docstring: the document would describe with it every shape that is made of this.
+class FromSerializer(serializers.Serializer[Any]):
+    # Has a member `from`, which is a keyword of Python: declared as `from_`.
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses members it does not know: a typo or a forbidden field never passes silently."""
 

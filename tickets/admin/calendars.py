@@ -11,17 +11,17 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from agents.admin.base import NamedAdmin
 from servicedesk.errors import FieldError
 from tickets.admin.calendar_form import CalendarForm, HolidaysForm
 from tickets.admin.pointing import point_out
+from tickets.admin.setup import SetupAdmin
 from tickets.models import Calendar
 from tickets.services import setup
 from tickets.sla.calendar import WEEKDAYS
 
 
 @admin.register(Calendar)
-class CalendarAdmin(NamedAdmin):
+class CalendarAdmin(SetupAdmin):
     form = CalendarForm
     list_display = ("name", "time_zone", "hours", "date_count", "policy_names")
     sortable_by = ("name",)
@@ -64,16 +64,15 @@ class CalendarAdmin(NamedAdmin):
     def policy_names(self, calendar: Any) -> str:
         return ", ".join(policy.name for policy in calendar.policies.all())
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        fields = form.fields_of_service()
-        if change:
-            setup.update_calendar(calendar=obj, **fields)
-            return
-        obj.pk = setup.create_calendar(**fields).pk
-        obj._state.adding = False
+    def data_of(self, form: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = form.fields_of_service()
+        return fields
 
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        setup.delete(obj)
+    def create(self, data: dict[str, Any]) -> Calendar:
+        return setup.create_calendar(**data)
+
+    def update(self, row: Any, data: dict[str, Any]) -> None:
+        setup.update_calendar(calendar=row, **data)
 
     def import_holidays(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A page of its own: add the public holidays of a country."""

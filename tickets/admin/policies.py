@@ -6,15 +6,15 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from agents.admin.base import NamedAdmin
 from tickets.admin.conditions import conditions
 from tickets.admin.policy_form import PolicyForm
+from tickets.admin.setup import SetupAdmin
 from tickets.models import SlaPolicy
 from tickets.services import setup
 
 
 @admin.register(SlaPolicy)
-class SlaPolicyAdmin(NamedAdmin):
+class SlaPolicyAdmin(SetupAdmin):
     form = PolicyForm
     list_display = ("name", "is_active", "position", "calendar", "applies_to")
     list_filter = ("is_active",)
@@ -42,13 +42,12 @@ class SlaPolicyAdmin(NamedAdmin):
     def applies_to(self, policy: SlaPolicy) -> str:
         return conditions(policy.categories.all(), policy.teams.all(), policy.requesters.all())
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        fields = form.fields_of_service()
-        if change:
-            setup.update_policy(policy=obj, **fields)
-            return
-        obj.pk = setup.create_policy(**fields).pk
-        obj._state.adding = False
+    def data_of(self, form: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = form.fields_of_service()
+        return fields
 
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        setup.delete(obj)
+    def create(self, data: dict[str, Any]) -> SlaPolicy:
+        return setup.create_policy(**data)
+
+    def update(self, row: Any, data: dict[str, Any]) -> None:
+        setup.update_policy(policy=row, **data)

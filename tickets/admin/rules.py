@@ -7,10 +7,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from agents.admin.base import NamedAdmin
 from servicedesk.errors import FieldError
 from tickets.admin.conditions import conditions
 from tickets.admin.pointing import point_out
+from tickets.admin.setup import SetupAdmin
 from tickets.admin.spans import HINT, SpanField, written
 from tickets.models import EscalationRule, Priority
 from tickets.models.ticket import MAX_ESCALATION_LEVEL
@@ -80,7 +80,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(EscalationRule)
-class EscalationRuleAdmin(NamedAdmin):
+class EscalationRuleAdmin(SetupAdmin):
     form = RuleForm
     list_display = ("name", "is_active", "when", "applies_to", "then")
     list_filter = ("is_active", "trigger")
@@ -131,12 +131,8 @@ class EscalationRuleAdmin(NamedAdmin):
         ]
         return "; ".join(filter(None, steps))
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if change:
-            setup.update_rule(rule=obj, **form.cleaned_data)
-            return
-        obj.pk = setup.create_rule(**form.cleaned_data).pk
-        obj._state.adding = False
+    def create(self, data: dict[str, Any]) -> EscalationRule:
+        return setup.create_rule(**data)
 
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        setup.delete(obj)
+    def update(self, row: Any, data: dict[str, Any]) -> None:
+        setup.update_rule(rule=row, **data)

@@ -13,7 +13,7 @@ from agents.api.callers import caller_of
 from agents.api.permissions import IsSupervisor
 from agents.api.serializers import NamedSerializer
 from agents.models import Team
-from servicedesk.api.fields import Flag, Reference, StrictSerializer
+from servicedesk.api.fields import Flag, FromSerializer, Reference, StrictSerializer
 from servicedesk.api.views import DeskAPIView, read_body, rendered
 from tickets import services
 from tickets.api.serializers import NotifiedTicketSerializer
@@ -25,15 +25,12 @@ class RebalanceSerializer(StrictSerializer):
     dry_run = Flag(default=True, help_text="Only say what would change hands.")
 
 
-class MoveOfTicketSerializer(serializers.Serializer[Any]):
+class MoveOfTicketSerializer(FromSerializer):
+    from_ = NamedSerializer(source="giver")
     ticket = NotifiedTicketSerializer()
     to = NamedSerializer(source="taker")
     gain = serializers.FloatField(help_text="In points of the score, 0..1.")
     why = serializers.CharField()
-
-    def get_fields(self) -> dict[str, Any]:
-        # `from` is a keyword of Python.
-        return {"from": NamedSerializer(source="giver"), **super().get_fields()}
 
 
 class SpreadSerializer(serializers.Serializer[Any]):

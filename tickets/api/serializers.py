@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from agents.api.serializers import NamedSerializer, PersonSerializer
 from agents.models import User
-from servicedesk.api.fields import Names
+from servicedesk.api.fields import FromSerializer, Names
 from tickets import lifecycle
 from tickets.api.sla_serializers import SlaSerializer, SlaSummarySerializer, in_full, summed_up
 from tickets.lifecycle import Status
@@ -233,16 +233,12 @@ class StatusInfoSerializer(serializers.Serializer[Any]):
     pauses_sla = serializers.BooleanField()
 
 
-class TransitionInfoSerializer(serializers.Serializer[Any]):
+class TransitionInfoSerializer(FromSerializer):
+    from_ = serializers.ChoiceField(choices=Status.choices, source="source")
     to = serializers.ChoiceField(choices=Status.choices)
     label = serializers.CharField()  # type: ignore[assignment]
     roles = serializers.ListField(child=serializers.CharField())
     requires = serializers.ListField(child=serializers.CharField())
-
-    def get_fields(self) -> dict[str, Any]:
-        # `from` is a keyword of Python.
-        start = serializers.ChoiceField(choices=Status.choices, source="source")
-        return {"from": start, **super().get_fields()}
 
 
 class WorkflowSerializer(serializers.Serializer[Any]):

@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from agents.api.serializers import NamedSerializer
+from servicedesk.api.fields import FromSerializer
 from tickets.lifecycle import Status
 from tickets.models import Metric, SlaClock, Ticket
 from tickets.sla.explain import Explanation, read_clocks
@@ -61,14 +62,9 @@ def in_full(ticket: Ticket, at: datetime) -> dict[str, Any]:
     return {**summed_up(ticket, at), "clocks": read_clocks(ticket, at)}
 
 
-class _SpanSerializer(serializers.Serializer[Any]):
-    def get_fields(self) -> dict[str, Any]:
-        # `from` is a keyword of Python.
-        ends = {
-            "from": serializers.DateTimeField(source="since"),
-            "to": serializers.DateTimeField(source="until"),
-        }
-        return {**ends, **super().get_fields()}
+class _SpanSerializer(FromSerializer):
+    from_ = serializers.DateTimeField(source="since")
+    to = serializers.DateTimeField(source="until")
 
 
 class IntervalSerializer(_SpanSerializer):
@@ -82,14 +78,11 @@ class IntervalSerializer(_SpanSerializer):
 class PauseSerializer(_SpanSerializer):
     """A stretch in one status in which the clock stood still."""
 
+    to = serializers.DateTimeField(
+        source="until", allow_null=True, help_text="Null while it lasts."
+    )
     status = serializers.ChoiceField(choices=Status.choices)
     working_seconds = serializers.IntegerField(help_text="Working time that was not counted.")
-
-    def get_fields(self) -> dict[str, Any]:
-        until = serializers.DateTimeField(
-            source="until", allow_null=True, help_text="Null while it lasts."
-        )
-        return {**super().get_fields(), "to": until}
 
 
 class ExplanationSerializer(serializers.Serializer[Explanation]):

@@ -9,21 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import F, Q, Window
+from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
-from agents.models import AgentProfile, Availability, Team
+from agents.models import AgentProfile, Team
 from tickets.assignment import scoring
-from tickets.assignment.candidates import everybody, rules, work_of
+from tickets.assignment.candidates import available, everybody, rules, work_of
 from tickets.assignment.facts import Facts
 from tickets.assignment.fairness import gini
 from tickets.assignment.scoring import Candidate, Work
 from tickets.assignment.standings import Standings
-from tickets.lifecycle import WORKED_STATUSES
 from tickets.models import Ticket
 
-# Nobody works on it yet: the customer has not heard of them.
-UNSTARTED = Q(status__in=WORKED_STATUSES, first_responded_at=None)
 # Of each agent who has more than the others, the newest tickets; of the busiest agents.
 TICKETS_LOOKED_AT = 20
 AGENTS_UNLOADED = 100
@@ -77,15 +74,12 @@ def propose(*, team: Team | None, at: datetime, limits: Limits) -> Proposal:
 
 def spread_of(team: Team | None) -> Spread:
     """How work is spread now."""
-    return _spread(
-        {agent.pk: (agent.open_load, agent.capacity) for agent in _agents(team)}.values()
-    )
+    return _spread((agent.open_load, agent.capacity) for agent in _agents(team))
 
 
 def _agents(team: Team | None) -> list[AgentProfile]:
     """Who takes part: those who are there."""
-    there = everybody().filter(user__is_active=True, availability=Availability.AVAILABLE)
-    return list(there.filter(teams=team) if team else there)
+    return list(available().filter(teams=team) if team else available())
 
 
 def _movable(team: Team | None, agents: Sequence[AgentProfile]) -> list[Ticket]:
@@ -96,7 +90,7 @@ def _movable(team: Team | None, agents: Sequence[AgentProfile]) -> list[Ticket]:
     busy = [agent.pk for agent in shares if agent.utilisation > mean][:AGENTS_UNLOADED]
     newest_first = ("-created_at", "-pk")
     place = Window(RowNumber(), partition_by=F("assignee_id"), order_by=newest_first)
-    found = Ticket.objects.filter(UNSTARTED, assignee__in=busy)
+    found = Ticket.objects.unstarted().filter(assignee__in=busy)
     if team:
         found = found.filter(team=team)
     found = found.annotate(place=place).filter(place__lte=TICKETS_LOOKED_AT)

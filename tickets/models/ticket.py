@@ -103,6 +103,10 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         """In nobody's hands though somebody should work on them."""
         return self.filter(assignee=None, status__in=WORKED_STATUSES)
 
+    def unstarted(self) -> "TicketQuerySet":
+        """Nobody works on it yet: the customer has not heard of them. As `is_unstarted`."""
+        return self.filter(status__in=WORKED_STATUSES, first_responded_at=None)
+
     def with_people(self) -> "TicketQuerySet":
         """What a ticket's representation reads, in a fixed number of queries."""
         named = self.select_related("category", "team", "requester", "assignee", "sla_policy")
@@ -324,6 +328,10 @@ class Ticket(models.Model):
     def weight(self) -> int:
         """What the ticket weighs on its assignee's capacity: 1 in work, 0 otherwise."""
         return int(self.status in WORKED_STATUSES)
+
+    @property
+    def is_unstarted(self) -> bool:
+        return self.status in WORKED_STATUSES and self.first_responded_at is None
 
     @property
     def is_ended(self) -> bool:

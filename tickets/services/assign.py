@@ -98,7 +98,7 @@ def assign(
     if to is None:
         return back_to_queue(ticket, actor, at)
     lock_agents([ticket.assignee_id, to.pk])
-    seen = as_seen(ticket, to, at)
+    seen = as_seen(ticket, to.pk, at)
     if force:
         if not to.is_active:
             raise AgentUnavailable("The agent's account is inactive.")
@@ -119,7 +119,7 @@ def claim(*, ticket: Ticket, agent: User, at: datetime) -> Ticket:
     if ticket.assignee_id is not None:
         raise AlreadyAssigned("Somebody has this ticket already.", assignee=ticket.assignee_id)
     _refuse_ended(ticket)
-    seen = as_seen(ticket, agent, at)
+    seen = as_seen(ticket, agent.pk, at)
     _claim_or_explain(agent, ticket, at)
     return hand_over(ticket, agent.pk, Method.CLAIM, agent, at, *seen)
 
@@ -221,9 +221,9 @@ def _claim_or_explain(agent: User, ticket: Ticket, at: datetime) -> None:
     )
 
 
-def as_seen(ticket: Ticket, agent: User, at: datetime) -> tuple[Work, list[Scored]]:
+def as_seen(ticket: Ticket, agent_id: int, at: datetime) -> tuple[Work, list[Scored]]:
     """How the score sees an agent whom somebody chose, before the ticket weighs on them."""
-    return _rank(ticket, at, everybody().filter(pk=agent.pk))
+    return _rank(ticket, at, everybody().filter(pk=agent_id))
 
 
 def hand_over(

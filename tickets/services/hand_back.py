@@ -8,15 +8,15 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from agents.models import AgentProfile
 from servicedesk.sweeps import SweepResult
-from tickets.assignment.balancing import UNSTARTED
 from tickets.lifecycle import OPEN_STATUSES
 from tickets.locks import lock_agents, lock_ticket
 from tickets.models import Ticket
+from tickets.models.ticket import TicketQuerySet
 from tickets.services.assign import assign_if_possible, back_to_queue
 
 log = structlog.get_logger(__name__)
@@ -54,12 +54,12 @@ def hand_back_stranded(*, batch: int = 200) -> SweepResult:
     return result
 
 
-def _left_by(agent: AgentProfile) -> QuerySet[Ticket]:
+def _left_by(agent: AgentProfile) -> TicketQuerySet:
     """What somebody else should have. The user is loaded."""
     tickets = Ticket.objects.filter(assignee=agent.pk)
     if not agent.user.is_desk_staff:
         return tickets.filter(status__in=OPEN_STATUSES)
-    return tickets.filter(UNSTARTED) if agent.hands_back else tickets.none()
+    return tickets.unstarted() if agent.hands_back else tickets.none()
 
 
 def _pass_on(ticket_id: int, agent_id: int, at: datetime) -> SweepResult:
@@ -91,7 +91,7 @@ def _hand_back(ticket_id: int, agent_id: int, at: datetime) -> Ticket | None:
 
 def _forget_wish(agent_id: int) -> None:
     """Unless something is left to do."""
-    left = Ticket.objects.filter(UNSTARTED, assignee=OuterRef("pk"))
+    left = Ticket.objects.unstarted().filter(assignee=OuterRef("pk"))
     AgentProfile.objects.filter(~Exists(left), pk=agent_id, hands_back=True).update(
         hands_back=False
     )

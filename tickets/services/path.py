@@ -22,11 +22,11 @@ def pass_up(ticket: Ticket, *, actor: User | None, at: datetime) -> bool:
     if assignee is not None and assignee.is_supervisor:
         # Nobody comes after a supervisor.
         return False
-    for agent in _path_of(ticket)[:TRIED]:
-        seen = as_seen(ticket, agent, at)
-        if take_place(ticket, agent.pk, at):
+    for agent_id in _path_of(ticket).values_list("pk", flat=True)[:TRIED]:
+        seen = as_seen(ticket, agent_id, at)
+        if take_place(ticket, agent_id, at):
             method = AssignmentDecision.Method.ESCALATION
-            hand_over(ticket, agent.pk, method, actor, at, *seen)
+            hand_over(ticket, agent_id, method, actor, at, *seen)
             return True
     return False
 

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 
 from agents.models import Team, User
 from servicedesk.errors import NotAllowed
-from tickets.assignment.balancing import UNSTARTED, Limits, Move, Proposal, propose, spread_of
+from tickets.assignment.balancing import Limits, Move, Proposal, propose, spread_of
 from tickets.locks import lock_agents, lock_ticket, lock_tickets
-from tickets.models import AssignmentDecision, Ticket
+from tickets.models import AssignmentDecision
 from tickets.services.assign import as_seen, hand_over, take_place
 
 log = structlog.get_logger(__name__)
@@ -85,12 +85,10 @@ def _outcome(move: Move, actor: User | None, at: datetime) -> Outcome:
 def _make(move: Move, actor: User | None, at: datetime) -> bool:
     """False where the ticket or the agent is not as it was when the move was proposed."""
     ticket = lock_ticket(move.ticket.pk)
-    is_movable = Ticket.objects.filter(UNSTARTED, pk=ticket.pk, assignee=move.giver.id).exists()
-    taker = User.objects.get(pk=move.taker.id)
-    if not is_movable:
+    if ticket.assignee_id != move.giver.id or not ticket.is_unstarted:
         return False
-    work, ranked = as_seen(ticket, taker, at)
-    if not ranked or not ranked[0].is_eligible or not take_place(ticket, taker.pk, at):
+    work, ranked = as_seen(ticket, move.taker.id, at)
+    if not ranked or not ranked[0].is_eligible or not take_place(ticket, move.taker.id, at):
         return False
-    hand_over(ticket, taker.pk, AssignmentDecision.Method.REBALANCE, actor, at, work, ranked)
+    hand_over(ticket, move.taker.id, AssignmentDecision.Method.REBALANCE, actor, at, work, ranked)
     return True

@@ -1,5 +1,6 @@
 import time
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from agents.models import Team
 from tickets import services
-from tickets.assignment.balancing import Move, Proposal, Spread
+from tickets.assignment.balancing import Move, Proposal
 
 
 class Command(BaseCommand):
@@ -38,8 +39,8 @@ class Command(BaseCommand):
                 "seconds": seconds,
                 "applied": options["apply"],
                 "moves": [described(move) for move in proposal.moves],
-                "before": vars_of(proposal.before),
-                "after": vars_of(proposal.after),
+                "before": asdict(proposal.before),
+                "after": asdict(proposal.after),
             }
             self.stdout.write(orjson.dumps(report).decode())
             return
@@ -75,7 +76,3 @@ def described(move: Move) -> dict[str, Any]:
         "gain": move.gain,
         "why": move.why,
     }
-
-
-def vars_of(spread: Spread) -> dict[str, float]:
-    return {"max": spread.max, "gini": spread.gini}
