@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # touched ones, are installed again - and nothing needs the network while they are the same.
 BASE := .venv/.base-$(shell cat requirements/base.txt | cksum | cut -d ' ' -f 1)
 DEV := .venv/.dev-$(shell cat requirements/base.txt requirements/dev.txt | cksum | cut -d ' ' -f 1)
+BENCH := .venv/.bench-$(shell cat requirements/base.txt requirements/dev.txt requirements/bench.txt | cksum | cut -d ' ' -f 1)
 
 # Checks that must not depend on anyone's .env or local data.
 NEUTRAL := DJANGO_SETTINGS_MODULE=servicedesk.settings.testing DATABASE_URL=sqlite://:memory: REDIS_URL=
@@ -43,13 +44,15 @@ check: $(DEV) ## Lint, format, types, imports, migrations, deployment, API schem
 	ALLOWED_HOSTS=desk.example ALLOWED_ORIGINS=https://desk.example \
 	DATABASE_URL=postgres://desk:desk@127.0.0.1:5432/desk REDIS_URL=redis://127.0.0.1:6379/0 \
 	$(MANAGE) check --deploy --fail-level WARNING
-	@echo "$(MANAGE) spectacular, compared with docs/openapi.yaml"
+	@echo "$(MANAGE) spectacular and asyncapi, compared with docs/openapi.yaml and asyncapi.yaml"
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(NEUTRAL) $(MANAGE) spectacular --file "$$folder/openapi.yaml" --validate --fail-on-warn && \
-	{ diff -u docs/openapi.yaml "$$folder/openapi.yaml" || \
-	{ echo 'docs/openapi.yaml is out of date: run "make schema" and commit it.' >&2; exit 1; }; }
+	$(NEUTRAL) $(MANAGE) asyncapi --file "$$folder/asyncapi.yaml" && \
+	for name in openapi asyncapi; do \
+	diff -u docs/$$name.yaml "$$folder/$$name.yaml" || \
+	{ echo "docs/$$name.yaml is out of date: run 'make schema' and commit it." >&2; exit 1; }; done
 
-bench: $(DEV) ## Measure what the documentation claims (ARGS=assignment for one)
+bench: $(BENCH) ## Measure what the documentation claims (ARGS=assignment for one)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## The long form of the tests that kill servers and try random commands
@@ -59,8 +62,9 @@ chaos: $(DEV) ## The long form of the tests that kill servers and try random com
 fresh: $(DEV) ## Clone the last commit, run it from nothing, hold the README's dialogue with it
 	@$(BIN)/python -m servicedesk.tests.fresh_clone
 
-schema: $(BASE) ## Write docs/openapi.yaml anew
+schema: $(BASE) ## Write docs/openapi.yaml and docs/asyncapi.yaml anew
 	$(NEUTRAL) $(MANAGE) spectacular --file docs/openapi.yaml --validate --fail-on-warn
+	$(NEUTRAL) $(MANAGE) asyncapi --file docs/asyncapi.yaml
 
 clean: ## Remove .venv, caches and collected files; data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
@@ -85,4 +89,9 @@ $(BASE): | $(BIN)/pip
 $(DEV): $(BASE)
 	$(PIP) --requirement requirements/dev.txt
 	@rm -f .venv/.dev-*
+	@touch $@
+
+$(BENCH): $(DEV)
+	$(PIP) --requirement requirements/bench.txt
+	@rm -f .venv/.bench-*
 	@touch $@

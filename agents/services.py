@@ -176,6 +176,7 @@ def _announce_availability(agent: AgentProfile, *, reassign: bool, at: datetime)
 def _set_teams(agent: AgentProfile, teams: Iterable[Team]) -> None:
     kept = list(teams)
     agent.teams.set(kept)
+    sessions.announce_access(user_ids=[agent.pk])
     # A lead who is no member would not see the tickets that they are told of.
     Team.objects.filter(lead=agent.pk).exclude(pk__in=[team.pk for team in kept]).update(lead=None)
 

@@ -5,8 +5,10 @@ of a `Session`, which is read on every request: signing out, a new password and 
 on the next request. A refresh token is good once, decided by one conditional UPDATE.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,6 +20,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from agents.models import Session, User, new_security_stamp
+from agents.signals import access_changed
 from servicedesk.errors import DomainError
 from servicedesk.sweeps import SweepResult
 
@@ -97,9 +100,21 @@ def expiry(token: str) -> datetime:
     )
 
 
+def name_of(session_id: Any) -> str:
+    """What a session is called where no other than token sessions are known by number."""
+    return f"token:{session_id}"
+
+
 def revoke(*, session_id: Any, at: datetime) -> None:
     """End one session: its access and refresh tokens answer 401 from now on."""
     Session.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=at)
+    announce_access(ended=[name_of(session_id)])
+
+
+def announce_access(*, user_ids: Collection[int] = (), ended: Collection[str] = ()) -> None:
+    """After commit: whoever shows these users something live must look again."""
+    told = {"user_ids": list(user_ids), "ended": list(ended)}
+    transaction.on_commit(partial(access_changed.send_robust, sender=Session, **told))
 
 
 @transaction.atomic
@@ -109,6 +124,7 @@ def sign_out_everywhere(*, user: User, at: datetime) -> None:
     user.security_stamp = new_security_stamp()
     User.objects.filter(pk=user.pk).update(security_stamp=user.security_stamp)
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=at)
+    announce_access(user_ids=[user.pk])
 
 
 def forget_old_sessions(*, batch: int = 1000) -> SweepResult:

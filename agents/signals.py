@@ -10,3 +10,8 @@ availability_changed = Signal()
 # Somebody works on tickets no longer: deactivated, or a customer from now on. After commit.
 # Provides: user (User), at (datetime).
 left_service = Signal()
+
+# Sessions have ended, or what somebody may see is another thing than before. After commit.
+# Provides: user_ids (list of int: look again at what they have), ended (list of names of sessions,
+# as `sessions.name_of` makes them, that are over for certain).
+access_changed = Signal()

@@ -1,18 +1,22 @@
-"""Every benchmark, one after the other: `python -m benchmarks [name…]`.
+"""Every benchmark, one after the other: `python -m benchmarks [name… [--option…]]`.
 
-On the PostgreSQL that the tests would use: the local one, else one started from wheels.
+Options are for those that are named. On the PostgreSQL that the tests would use: the local one,
+else one started from wheels.
 """
 
 import os
 import subprocess
 import sys
+from itertools import takewhile
 
 from servicedesk.tests.services import find_services
 
-NAMES = ("calendar", "escalation", "assignment")
+NAMES = ("calendar", "escalation", "assignment", "live")
 
 
-def main(wanted: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    wanted = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(wanted) :]
     if unknown := set(wanted) - set(NAMES):
         print(f"There are {', '.join(NAMES)}, but no {', '.join(unknown)}.", file=sys.stderr)
         return 2
@@ -21,7 +25,7 @@ def main(wanted: list[str]) -> int:
         for name in wanted or NAMES:
             print(f"=== {name}", flush=True)
             environment = {**os.environ, "BENCH_DATABASE_URL": postgres.url}
-            command = [sys.executable, "-m", f"benchmarks.{name}"]
+            command = [sys.executable, "-m", f"benchmarks.{name}", *options]
             codes.append(subprocess.run(command, env=environment, check=False).returncode)
     return int(any(codes))
 

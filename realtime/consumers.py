@@ -1,17 +1,23 @@
-"""The socket at `/ws/`: it signs in, says `hello`, and answers what it understands."""
+"""The socket at `/ws/`: it signs in, decodes what comes, and lets the hub do it."""
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from realtime import access, protocol
-from realtime.access import SignedIn
-from realtime.protocol import BadFrame, Bye, Command, Frame
-from servicedesk.api.renderers import iso
+from realtime import access, commands, protocol
+from realtime.access import SignedIn, TokenRefused
+from realtime.connection import Connection
+from realtime.database import in_database
+from realtime.hub import Hub, get_hub
+from realtime.limits import MAX_SOCKETS_A_USER, FrameBudget, RateAbuse
+from realtime.outbound import Outbound, outbound_for
+from realtime.protocol import frames
+from realtime.protocol.commands import Auth
+from realtime.protocol.frames import Bye
+from realtime.protocol.wire import BadFrame, decode, decode_data, prepare
 
 log = structlog.get_logger(__name__)
 MAX_BAD_FRAMES = 10
@@ -21,99 +27,120 @@ class DeskConsumer(AsyncWebsocketConsumer):
     # Channels would open a receiving channel, and a Redis connection, for every socket.
     channel_layer_alias = None
 
+    hub: Hub
+    outbound: Outbound
+    budget: FrameBudget
+    connection: Connection | None = None
+    sign_in_timer: asyncio.TimerHandle | None = None
+    bad_frames = 0
+    is_over = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.hub = await get_hub()
+        self.budget = FrameBudget(self.hub.now())
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.is_over = True
+            if self.sign_in_timer:
+                self.sign_in_timer.cancel()
+            if self.connection:
+                await self.hub.remove(self.connection)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Without Channels' hop to a thread, for connections to the database that are not ours."""
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    # --- Signing in --------------------------------------------------------------------
+
     async def connect(self) -> None:
-        self.conn = secrets.token_hex(8)
-        self.signed_in: SignedIn | None = None
-        self.bad_frames = 0
-        self.has_said_bye = False
-        self.tasks: list[asyncio.Task[None]] = []
-        token = access.presented_token(self.scope)
-        user = self.scope.get("user")
-        has_cookie = token is None and bool(user and user.is_authenticated)
-        if not access.may_shake_hands(self.scope, by_cookie=has_cookie):
+        token, key = access.presented_token(self.scope), access.presented_cookie(self.scope)
+        signed_in = await in_database(access.by_cookie, key) if key and not token else None
+        if not access.may_shake_hands(self.scope, by_cookie=signed_in is not None):
             await self.close()  # before the handshake is accepted: 403
             return
         offered = self.scope.get("subprotocols", [])
         await self.accept(protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None)
+        self.outbound = outbound_for(self.scope, self.base_send, self._too_slow)
         if token is not None:
-            await self._welcome(await access.by_token(token))
-        elif has_cookie:
-            await self._welcome(SignedIn(user))
+            await self._sign_in(token)
+        elif signed_in:
+            await self._welcome(signed_in)
         else:
-            self._later(protocol.SIGN_IN_SECONDS, self._sign_in_is_over)
+            loop = asyncio.get_running_loop()
+            self.sign_in_timer = loop.call_later(protocol.SIGN_IN_SECONDS, self._nobody_came)
 
-    async def disconnect(self, code: int) -> None:
-        for task in self.tasks:
-            task.cancel()
+    async def _sign_in(self, token: str) -> None:
+        try:
+            await self._welcome(await in_database(access.by_token, token))
+        except TokenRefused:
+            self._end(frames.NOT_AUTHENTICATED)
+        except Exception:
+            log.exception("sign_in_failed")
+            self._end(frames.SERVER_ERROR)
+
+    async def _welcome(self, signed_in: SignedIn) -> None:
+        name = secrets.token_hex(8)
+        self.connection = Connection(name, signed_in, self.outbound, self._end)
+        self.connection.greet()
+        if await self.hub.add(self.connection) > MAX_SOCKETS_A_USER:
+            self.connection.end(frames.TOO_MANY_CONNECTIONS)
+
+    def _nobody_came(self) -> None:
+        if self.connection is None:
+            self._end(frames.NOT_AUTHENTICATED)
+
+    # --- What comes in -----------------------------------------------------------------
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if self.has_said_bye:  # frames that were under way
+        if self.is_over:  # frames that were under way
             return
         try:
-            await self._answer(protocol.decode(text_data))
-            self.bad_frames = 0
+            wait = self.budget.take(self.hub.now())
+            command = decode(text_data)
+            if wait:
+                refusal = frames.Error(command.id or None, "rate_limited", "Slow down.", wait)
+                self.outbound.send(prepare(refusal))
+            elif self.connection is None:
+                await self._introduce(command)
+            else:
+                data = decode_data(command)
+                self.bad_frames = 0
+                await commands.answer(self.hub, self.connection, command.type, data, command.id)
         except BadFrame as bad:
-            self.bad_frames += 1
-            await self._send(bad.error)
-            if self.bad_frames >= MAX_BAD_FRAMES:
-                await self._bye(protocol.PROTOCOL_VIOLATION)
-        except Exception:
-            # An exception here would end the socket; the client did nothing to deserve that.
-            log.exception("frame_failed", conn=self.conn)
+            self._refuse(bad)
+        except RateAbuse:
+            self._end(frames.RATE_ABUSE)
 
-    async def _answer(self, command: Command) -> None:
-        if self.signed_in is None:
-            if command.type != "auth":
-                await self._bye(protocol.NOT_AUTHENTICATED)
-                return
-            token = protocol.decode_data(command, protocol.Auth).token
-            await self._welcome(await access.by_token(token))
-        elif not 1 <= len(command.id) <= 64:
-            raise BadFrame("bad_frame", "A command has an id of 1 to 64 characters.")
-        elif command.type == "ping":
-            await self._send(protocol.Pong(re=command.id))
-        else:
-            await self._send(
-                protocol.Error(re=command.id, code="unknown_type", message="Unknown command.")
-            )
-
-    async def _welcome(self, signed_in: SignedIn | None) -> None:
-        if signed_in is None:
-            await self._bye(protocol.NOT_AUTHENTICATED)
+    async def _introduce(self, command: Any) -> None:
+        """Nothing comes before `auth`."""
+        if command.type != "auth":
+            self._end(frames.NOT_AUTHENTICATED)
             return
-        self.signed_in = signed_in
-        user = signed_in.user
-        await self._send(
-            protocol.Hello(
-                conn=self.conn,
-                user=protocol.UserInfo(user.pk, user.role, user.display_name),
-                heartbeat_ms=int(protocol.HEARTBEAT_SECONDS * 1000),
-                limits=protocol.Limits(),
-                token_expires_at=iso(signed_in.token_expires_at),
-            )
-        )
-        self.tasks.append(asyncio.create_task(self._beat()))
+        data = decode_data(command)
+        assert isinstance(data, Auth)
+        await self._sign_in(data.token)
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(protocol.HEARTBEAT_SECONDS)
-            await self._send(protocol.Heartbeat(heads={}))
+    def _refuse(self, bad: BadFrame) -> None:
+        # A command that only newer desks know is no sign of a broken client.
+        self.bad_frames += bad.error.code != "unknown_type"
+        self.outbound.send(prepare(bad.error))
+        if self.bad_frames >= MAX_BAD_FRAMES:
+            self._end(frames.PROTOCOL_VIOLATION)
 
-    async def _sign_in_is_over(self) -> None:
-        if self.signed_in is None:
-            await self._bye(protocol.NOT_AUTHENTICATED)
+    # --- The end -----------------------------------------------------------------------
 
-    def _later(self, seconds: float, action: Callable[[], Any]) -> None:
-        async def run() -> None:
-            await asyncio.sleep(seconds)
-            await action()
+    def _too_slow(self) -> None:
+        if self.connection:
+            self.connection.end(frames.TOO_SLOW)
 
-        self.tasks.append(asyncio.create_task(run()))
+    def _end(self, bye: Bye) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.hub.begin(self._close(bye))
 
-    async def _bye(self, bye: Bye) -> None:
-        self.has_said_bye = True
-        await self._send(bye)
+    async def _close(self, bye: Bye) -> None:
+        has_gone = await self.outbound.finish(prepare(bye))
         await self.close(bye.code)
-
-    async def _send(self, frame: Frame) -> None:
-        await self.send(text_data=protocol.encode(frame))
+        if not has_gone:
+            self.outbound.abort()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
@@ -14,6 +13,6 @@ async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-websocket = AuthMiddlewareStack(
-    URLRouter([path("ws/", DeskConsumer.as_asgi()), re_path(r"", nothing_here)])  # type: ignore[arg-type]
+websocket = URLRouter(
+    [path("ws/", DeskConsumer.as_asgi()), re_path(r"", nothing_here)]  # type: ignore[arg-type]
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,9 @@ STALE_AFTER = timedelta(minutes=2)
 # process of its own (`escalate_tickets --loop`).
 HEARTBEATS = {"worker": "worker", "escalation": "escalate_tickets"}
 
+# Set by the server when it was told to end.
+draining = threading.Event()
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +48,8 @@ def ready(request: HttpRequest) -> JsonResponse:
         "migrations": database_answers and _holds("migrations", _check_migrations),
         "channel_layer": _holds("channel_layer", _check_channel_layer),
     }
+    if draining.is_set():
+        parts["draining"] = False
     is_ready = all(parts.values())
     # Before the first migration there is no table to read it from.
     beats = {

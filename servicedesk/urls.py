@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
 from agents.api import views as agents
+from realtime.views import live_schema
 from servicedesk import health
 from servicedesk.converters import IdConverter
 from tickets.api.bulk import BulkViewSet
@@ -102,5 +103,6 @@ urlpatterns = [
     path("api/users/<id:pk>", Users(READ_AND_CHANGE)),
     # The contract, for machines and for people
     path("api/schema/", SpectacularAPIView.as_view(**OPEN), name="schema"),
+    path("api/schema/live/", csrf_exempt(live_schema), name="live_schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", **OPEN), name="docs"),
 ]

@@ -5,6 +5,7 @@ from functools import reduce
 from operator import or_
 
 from django.db.models import Q
+from django.dispatch import Signal
 
 from agents.models import User, has_desk_role
 from tickets.lifecycle import ENDED_STATUSES, Status
@@ -13,6 +14,10 @@ from tickets.models import EscalationRule, Kind, Notification, Participant, Tick
 Told = Notification.Kind
 Recipient = EscalationRule.Recipient
 NOBODY = Q(pk__in=[])
+
+# People have something to read. Sent again where the event is announced again.
+# Provides: notifications (list of Notification, stored).
+notified = Signal()
 
 
 def create_for(event: TicketEvent) -> None:
@@ -28,7 +33,11 @@ def create_for(event: TicketEvent) -> None:
         people = people.exclude(pk=event.actor_id)
     if event.public_seq is None:
         people = people.filter(has_desk_role())
-    Notification.objects.bulk_create(_rows(event, kind, people), ignore_conflicts=True)
+    rows = _rows(event, kind, people)
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    if rows and notified.has_listeners():
+        stored = list(Notification.objects.filter(event=event))
+        notified.send_robust(sender=Notification, notifications=stored)
 
 
 def _rows(

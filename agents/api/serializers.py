@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents import presence
 from agents.models import AgentProfile, AgentSkill, Availability, Role, Skill, Team, User
 from agents.roles import permissions_of
 from servicedesk.api.fields import (
@@ -79,7 +80,24 @@ class SkillLevelSerializer(StrictSerializer):
     level = Whole(min_value=1, max_value=AgentSkill.MAX_LEVEL)
 
 
+PRESENCE = serializers.ChoiceField(choices=presence.STATES)
+
+
+class AgentListSerializer(serializers.ListSerializer[AgentProfile]):
+    """Asks for the presence of all its agents at once."""
+
+    child: "AgentSerializer"
+
+    def to_representation(self, data: Any) -> Any:
+        agents = list(data)
+        self.child.presences = presence.states([agent.pk for agent in agents])
+        return super().to_representation(agents)
+
+
 class AgentSerializer(serializers.Serializer[AgentProfile]):
+    # Of those who are shown together, if the list has asked.
+    presences: dict[int, str] | None = None
+
     id = serializers.IntegerField(source="pk")
     name = serializers.CharField(source="user.display_name")
     email = serializers.CharField(source="user.email")
@@ -91,10 +109,21 @@ class AgentSerializer(serializers.Serializer[AgentProfile]):
     utilisation = serializers.FloatField()
     availability = serializers.ChoiceField(choices=Availability.choices)
     is_active = serializers.BooleanField(source="user.is_active")
+    presence = serializers.SerializerMethodField(
+        help_text="Whether a socket of theirs is open; what they decided is `availability`."
+    )
+
+    class Meta:
+        list_serializer_class = AgentListSerializer
 
     @extend_schema_field(SkillLevelSerializer(many=True))
     def get_skills(self, agent: AgentProfile) -> Any:
         return [{"name": known.skill.name, "level": known.level} for known in agent.skills.all()]
+
+    @extend_schema_field(PRESENCE)
+    def get_presence(self, agent: AgentProfile) -> str:
+        known = presence.states([agent.pk]) if self.presences is None else self.presences
+        return known[agent.pk]
 
 
 class AgentChangesSerializer(StrictSerializer):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth import logout
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -80,7 +81,7 @@ class LogoutView(DeskAPIView):
         elif isinstance(request.auth, Session):
             sessions.revoke(session_id=request.auth.pk, at=now)
         else:
-            request._request.session.flush()
+            logout(request._request)
         return Response(status=204)
 
 

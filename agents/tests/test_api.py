@@ -14,7 +14,7 @@ from tickets.models import Ticket
 
 AGENT = {
     "id", "name", "email", "role", "teams", "skills", "capacity", "open_tickets", "utilisation",
-    "availability", "is_active",
+    "availability", "is_active", "presence",
 }  # fmt: skip
 USER = {
     "id", "username", "name", "email", "role", "is_active", "teams", "agent", "permissions",

@@ -2,62 +2,21 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
 from agents import sessions
 from agents.services import update_user
-from realtime import protocol
-from realtime.consumers import DeskConsumer
-from servicedesk.asgi import application
+from realtime import commands, hub, protocol
+from realtime.tests.sockets import PATIENCE, bearer, opened
 
 OURS = (b"origin", b"http://testserver")
 FOREIGN = (b"origin", b"https://evil.example")
-HOST = (b"host", b"testserver")
-# Seconds for what surely comes, also on a busy machine.
-PATIENCE = 15
-
-
-class Socket(WebsocketCommunicator):  # type: ignore[misc]
-    """A client of the desk's socket."""
-
-    def __init__(self, *headers, path="/ws/", subprotocols=None):
-        super().__init__(application, path, [HOST, *headers], subprotocols)
-
-    async def say(self, **frame):
-        await self.send_to(text_data=json.dumps(frame))
-
-    async def hears(self):
-        return await self.receive_json_from(timeout=PATIENCE)
-
-    async def is_closed_with(self, code):
-        output = await self.receive_output(timeout=PATIENCE)
-        return output["type"] == "websocket.close" and output.get("code") == code
-
-    async def is_told_bye(self, code, reason):
-        bye = await self.hears()
-        assert (bye["type"], bye["code"], bye["reason"]) == ("bye", code, reason), bye
-        assert bye["reconnect"] is (code < 4500)
-        return await self.is_closed_with(code)
-
-
-@asynccontextmanager
-async def opened(*headers, accepted=True, **kwargs):
-    socket = Socket(*headers, **kwargs)
-    is_in, selected = await socket.connect(timeout=PATIENCE)
-    socket.selected = selected
-    try:
-        assert is_in is accepted
-        yield socket
-    finally:
-        await socket.disconnect(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -71,10 +30,6 @@ def cookie(alice):
     client.force_login(alice)
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
     return (b"cookie", f"{settings.SESSION_COOKIE_NAME}={value}".encode())
-
-
-def bearer(token):
-    return (b"authorization", f"Bearer {token}".encode())
 
 
 def offers(token):
@@ -207,37 +162,20 @@ async def test_whoever_says_nothing_is_closed(db, monkeypatch):
         assert await socket.is_told_bye(4501, "not_authenticated")
 
 
-async def test_whoever_signed_in_may_be_silent(alice, token, monkeypatch):
-    """When the time for signing in is over is up to this test, not to the clock."""
-    is_over, was_looked_at = asyncio.Event(), asyncio.Event()
-    look = DeskConsumer._sign_in_is_over
-
-    def later(self, seconds, action):
-        async def run():
-            await is_over.wait()
-            await action()
-
-        self.tasks.append(asyncio.create_task(run()))
-
-    async def look_and_tell(self):
-        await look(self)
-        was_looked_at.set()
-
-    monkeypatch.setattr(DeskConsumer, "_later", later)
-    monkeypatch.setattr(DeskConsumer, "_sign_in_is_over", look_and_tell)
+async def test_whoever_signed_in_may_be_silent(token, monkeypatch):
+    monkeypatch.setattr(protocol, "SIGN_IN_SECONDS", 0.2)
     async with opened() as socket:
         await socket.say(type="auth", data={"token": token})
-        await greeted(socket, alice)
-        is_over.set()
-        await asyncio.wait_for(was_looked_at.wait(), PATIENCE)
+        assert (await socket.hears())["type"] == "hello"
+        assert await socket.receive_nothing(0.5)
         await socket.say(type="ping", id="1")
-        assert await socket.hears() == {"type": "pong", "re": "1"}
+        assert (await socket.hears())["type"] == "pong"
 
 
 async def test_anything_before_auth_ends_it(db):
-    for frame in ({"type": "ping", "id": "1"}, {"type": "room.join", "id": "1", "data": {}}):
+    for command, data in (("ping", {}), ("room.join", {"ticket": 1})):
         async with opened() as socket:
-            await socket.say(**frame)
+            await socket.say(type=command, id="1", data=data)
             assert await socket.is_told_bye(4501, "not_authenticated")
 
 
@@ -245,7 +183,7 @@ async def test_an_auth_without_a_token_is_answered_and_may_be_mended(alice, toke
     async with opened() as socket:
         odd: list[Any] = [{}, {"token": 5}, {"token": token, "more": 1}, [], None]
         for data in odd:
-            await socket.say(type="auth", data=data)
+            await socket.say_rubbish(json.dumps({"type": "auth", "data": data}))
             assert (await socket.hears())["code"] == "bad_frame"
         await socket.say(type="auth", data={"token": token})
         await greeted(socket, alice)
@@ -277,7 +215,7 @@ async def test_an_unknown_command_is_told_so_and_the_socket_lives(headers):
     async with opened(headers) as socket:
         await socket.hears()
         for _ in range(15):
-            await socket.say(type="room.explode", id="c1", data={"a": [1]})
+            await socket.say_rubbish('{"type":"room.explode","id":"c1","data":{"a":[1]}}')
             answer = await socket.hears()
             assert (answer["type"], answer["re"], answer["code"]) == (
                 "error",
@@ -332,12 +270,12 @@ async def test_ten_bad_frames_in_a_row_end_it(headers):
     async with opened(headers) as socket:
         await socket.hears()
         for _ in range(9):
-            await socket.send_to(text_data="{")
+            await socket.say_rubbish("{")
             await socket.hears()
         await socket.say(type="ping", id="1")
         assert (await socket.hears())["type"] == "pong"
         for _ in range(10):
-            await socket.send_to(text_data="{")
+            await socket.say_rubbish("{")
             assert (await socket.hears())["code"] == "bad_json"
         assert await socket.is_told_bye(4507, "protocol_violation")
 
@@ -345,7 +283,7 @@ async def test_ten_bad_frames_in_a_row_end_it(headers):
 async def test_bad_frames_count_before_signing_in_too(db):
     async with opened() as socket:
         for _ in range(10):
-            await socket.send_to(text_data="{")
+            await socket.say_rubbish("{")
             assert (await socket.hears())["type"] == "error"
         assert await socket.is_told_bye(4507, "protocol_violation")
 
@@ -359,7 +297,8 @@ async def test_nothing_is_said_after_bye(db):
 
 
 async def test_a_heartbeat_comes_by_itself(headers, monkeypatch):
-    monkeypatch.setattr(protocol, "HEARTBEAT_SECONDS", 0.05)
+    # Each second one of so many groups of sockets has its turn.
+    monkeypatch.setattr(hub, "HEARTBEAT_SECONDS", 1.0)
     async with opened(headers) as socket:
         await socket.hears()
         assert await socket.hears() == {"type": "hb", "heads": {}}
@@ -369,15 +308,16 @@ async def test_a_heartbeat_comes_by_itself(headers, monkeypatch):
 async def test_a_defect_in_a_frame_does_not_end_the_socket(headers, monkeypatch):
     was_broken = asyncio.Event()
 
-    def broken(**kwargs):
+    async def broken(*args):
         was_broken.set()
         raise RuntimeError("a defect")
 
     async with opened(headers) as socket:
         await socket.hears()
         with monkeypatch.context() as defect:
-            defect.setattr(protocol, "Pong", broken)
+            defect.setitem(commands._HANDLERS, "ping", broken)
             await socket.say(type="ping", id="1")
             await asyncio.wait_for(was_broken.wait(), PATIENCE)
+            assert (await socket.hears())["code"] == "internal"
         await socket.say(type="ping", id="2")
         assert (await socket.hears())["re"] == "2"

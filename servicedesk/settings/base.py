@@ -165,6 +165,9 @@ CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "Idempotency-Replayed", "Retry-Af
 
 JSON_BODY_MAX_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = JSON_BODY_MAX_BYTES
+# Bytes that the server reads of a body, by the first prefix of the path that fits. Beyond that it
+# answers 413 while the body is still being sent.
+BODY_LIMITS = {"": JSON_BODY_MAX_BYTES}
 IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=48)
 
 REST_FRAMEWORK = {
@@ -199,6 +202,7 @@ SPECTACULAR_SETTINGS = {
         "Priority": "tickets.models.ticket.PRIORITY_NAMES",
         "Role": "agents.models.Role",
         "Availability": "agents.models.Availability",
+        "Presence": "agents.presence.STATES",
         "SlaState": "tickets.sla.standing.SlaState",
         "ClockState": "tickets.models.sla.SlaClock.State",
     },

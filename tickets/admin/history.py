@@ -27,7 +27,7 @@ def history_of(ticket: Ticket, caller: User, limit: int | None) -> tuple[list[Li
     log = TicketEvent.objects.filter(ticket=ticket).select_related("actor").order_by("-seq")
     found = list(log if limit is None else log[: limit + 1])
     shown = found[:limit]
-    rendered = render_events(shown, caller)
+    rendered = render_events(shown, is_staff=caller.is_desk_staff)
     lines = [_line(event, row["data"]) for event, row in zip(shown, rendered, strict=True)]
     return lines, len(found) > len(shown)
 

@@ -47,11 +47,11 @@ class MessageViewSet(TicketPartViewSet):
     def list(self, request: Request, pk: int) -> Response:
         """The conversation, oldest first; internal notes for staff only."""
         ticket = visible_ticket(request, pk)
-        caller = caller_of(request)
+        is_staff = caller_of(request).is_desk_staff
         messages = ticket.messages.select_related("author")
-        if not caller.is_desk_staff:
+        if not is_staff:
             messages = messages.filter(is_internal=False)
-        return self.page_of(messages, caller=caller)
+        return self.page_of(messages, is_staff=is_staff)
 
     @extend_schema(
         request=inputs.NewMessageSerializer,
@@ -72,7 +72,8 @@ class MessageViewSet(TicketPartViewSet):
         )
 
         def shown() -> Any:
-            data = rendered(shapes.MessageSerializer, posted.message, caller=caller)
+            is_staff = caller.is_desk_staff
+            data = rendered(shapes.MessageSerializer, posted.message, is_staff=is_staff)
             if posted.follow_up is None:
                 return data
             return {**data, "ticket": shown_ticket(request, posted.follow_up.pk)}
@@ -114,7 +115,7 @@ class EventViewSet(TicketPartViewSet):
         seq = "seq" if is_staff else "public_seq"
         log = TicketEvent.objects.filter(ticket=ticket, **{f"{seq}__gt": after})
         found = log.select_related("actor").order_by(seq)[:limit]
-        results = render_events(page_of(list(found)), caller)
+        results = render_events(page_of(list(found)), is_staff=is_staff)
         return Response({"epoch": ticket.epoch, "head": head, "results": results})
 
 

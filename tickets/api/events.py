@@ -28,39 +28,45 @@ def page_of(events: Sequence[TicketEvent]) -> Sequence[TicketEvent]:
     return events[: max(fitting, 1)]
 
 
-def render_events(events: Sequence[TicketEvent], caller: User) -> list[dict[str, Any]]:
-    """`{seq, event, at, actor, data}` for the caller's audience; two queries for all of them.
+def render_events(events: Sequence[TicketEvent], *, is_staff: bool) -> list[dict[str, Any]]:
+    """`{seq, event, at, actor, data}` for staff or for customers; two queries for all of them.
 
-    The log names messages and people by id; here they become what the caller may see of them.
-    Internal events must have been left out already.
+    Internal events must have been left out already where it is for customers.
     """
-    messages = _messages(events)
-    people = _people(events)
-    return [_render(event, caller, messages, people) for event in events]
+    renderer = EventRenderer(events)
+    return [renderer.render(event, is_staff=is_staff) for event in events]
 
 
-def _render(
-    event: TicketEvent,
-    caller: User,
-    messages: dict[int, Message],
-    people: dict[int, User],
-) -> dict[str, Any]:
-    is_staff = caller.is_desk_staff
-    data = dict(event.data if is_staff else event.public_data or {})
-    if event.kind == Kind.MESSAGE_CREATED:
-        message = MessageSerializer(messages[data["message"]], context={"caller": caller}).data
-        # Its place is the one it has in this log, also where it has gone on with a merger.
-        place = event.seq if is_staff else event.public_seq
-        data["message"] = {**message, "seq": place}
-    for key in PEOPLE_IN.get(Kind(event.kind), ()):
-        data[key] = _named(data[key], people)
-    return {
-        "seq": event.seq if is_staff else event.public_seq,
-        "event": event.kind,
-        "at": event.at,
-        "actor": actor_of(event),
-        "data": data,
-    }
+class EventRenderer:
+    """The log names messages and people by id; here they become what a reader may see of them."""
+
+    def __init__(self, events: Sequence[TicketEvent]) -> None:
+        self._messages = _messages(events)
+        self._people = _people(events)
+        self._shown: dict[int, dict[str, Any]] = {}
+
+    def render(self, event: TicketEvent, *, is_staff: bool) -> dict[str, Any]:
+        data = dict(event.data if is_staff else event.public_data or {})
+        seq = event.seq if is_staff else event.public_seq
+        if event.kind == Kind.MESSAGE_CREATED:
+            # Its place is the one it has in this log, also where it has gone on with a merger.
+            data["message"] = {**self._message(data["message"]), "seq": seq}
+        for key in PEOPLE_IN.get(Kind(event.kind), ()):
+            data[key] = _named(data[key], self._people)
+        return {
+            "seq": seq,
+            "event": event.kind,
+            "at": event.at,
+            "actor": actor_of(event),
+            "data": data,
+        }
+
+    def _message(self, pk: int) -> dict[str, Any]:
+        """Rendered once, whatever the number of audiences."""
+        if pk not in self._shown:
+            shape = MessageSerializer(self._messages[pk], context={"is_staff": True})
+            self._shown[pk] = shape.data
+        return self._shown[pk]
 
 
 def actor_of(event: TicketEvent) -> dict[str, Any] | None:

@@ -179,7 +179,7 @@ class CreatedSerializer(DetailSerializer):
 
 
 class MessageSerializer(serializers.Serializer[Message]):
-    """A message as the caller (`caller` in the context) may see it."""
+    """A message as staff or its customer see it (`is_staff` in the context)."""
 
     id = serializers.IntegerField()
     seq = serializers.SerializerMethodField()
@@ -191,8 +191,7 @@ class MessageSerializer(serializers.Serializer[Message]):
 
     @extend_schema_field(serializers.IntegerField())
     def get_seq(self, message: Message) -> int | None:
-        is_staff = self.context["caller"].is_desk_staff
-        return message.seq if is_staff else message.public_seq
+        return message.seq if self.context["is_staff"] else message.public_seq
 
     @extend_schema_field(serializers.CharField())
     def get_body_html(self, message: Message) -> str:

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from servicedesk.models import Heartbeat
 from servicedesk.sweeps import run_forever
@@ -20,20 +18,42 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--worker", action="store_true", help="run the sweeps in a thread")
+        parser.add_argument(
+            "--grace",
+            type=float,
+            default=30,
+            metavar="S",
+            help="asked to end, wait at most so many seconds for requests in hand",
+        )
+        parser.add_argument(
+            "--notice",
+            type=float,
+            default=0,
+            metavar="S",
+            help="asked to end, take new connections for so many seconds more, in which "
+            "/health/ready says that it is over",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from realtime import hub
         from servicedesk.asgi import application
+        from servicedesk.server import Server
 
         host, port = options["host"], options["port"]
         server = Server(
-            application=application,
-            endpoints=build_endpoint_description_strings(host=host, port=port),
-            server_name=None,
-            verbosity=0,
-            ready_callable=lambda: self.announce(host, port),
+            application,
+            host=host,
+            port=port,
+            grace=options["grace"],
+            notice=options["notice"],
+            ready=lambda: self.announce(host, port),
         )
+        server.before_exit(hub.drain)
         with worker_thread() if options["worker"] else _nothing():
             server.run()
+        if server.failure:
+            raise CommandError(server.failure)
+        server.leave()
 
     def announce(self, host: str, port: int) -> None:
         base = f"http://{host}:{port}"

@@ -1,0 +1,188 @@
+"""Joining rooms: enter, look, subscribe, replay, go live.
+
+A connection enters a room before its access is looked up, and goes live in the same step in which
+its cursor is compared with the room's head for the last time. What is replayed ends at the head
+that was read together with the access, so it was all committed while the user could see it; what
+comes after that head comes from the room, which asks for itself (realtime.room).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agents.models import User
+from realtime import log
+from realtime.access import SignedIn, look_again
+from realtime.connection import Connection
+from realtime.database import in_database
+from realtime.protocol import MAX_REPLAY, MAX_ROOMS
+from realtime.protocol.commands import DESK, Join
+from realtime.protocol.frames import Bye, ErrorCode, Joined, JoinedDesk, Person, RoomLive
+from realtime.room import Room, RoomKey, Standing
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+
+
+@dataclass(frozen=True)
+class Refused(Exception):
+    """One room that cannot be joined, or one command that cannot be done."""
+
+    code: ErrorCode
+    message: str
+    details: dict[str, Any] | None = None
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Somebody whose access is known, on the way into a room from `cursor` on."""
+
+    room: Room
+    standing: Standing
+    cursor: int
+
+
+NOT_FOUND = Refused("not_found", "There is no such room for you.")
+TOO_MANY_ROOMS = Refused("room_limit", f"A connection has at most {MAX_ROOMS} rooms.")
+
+
+async def arrive(
+    hub: "Hub", connection: Connection, wanted: Sequence[Join]
+) -> list[Arrival | Refused]:
+    """Enter tickets' rooms, look, and subscribe; an outcome for each, in order.
+
+    Whoever is let in is live only after `go_live`. Raises what the database raises; then nobody
+    has entered anything.
+    """
+    entered = _enter(hub, connection, wanted)
+    try:
+        standings = await in_database(_look, connection.signed_in, [k.ticket for k in entered])
+        if isinstance(standings, Bye):
+            connection.end(standings)
+            standings = {}
+        outcomes = [_judge(join, entered, standings, connection) for join in wanted]
+        arrivals = [outcome for outcome in outcomes if isinstance(outcome, Arrival)]
+        new = {arrival.room for arrival in arrivals if not arrival.room.is_open}
+        for arrival in arrivals:
+            arrival.room.open(arrival.standing)
+        await hub.rooms.subscribe(new)
+    except BaseException:
+        for key in entered:
+            hub.rooms.leave(key, connection)
+        raise
+    let_in = {arrival.room.key for arrival in arrivals}
+    for key in entered.keys() - let_in:
+        hub.rooms.leave(key, connection)
+    return outcomes
+
+
+def _enter(hub: "Hub", connection: Connection, wanted: Sequence[Join]) -> dict[RoomKey, Room]:
+    entered: dict[RoomKey, Room] = {}
+    names = set(connection.rooms)
+    for join in wanted:
+        assert isinstance(join.ticket, int)
+        if len(names | {join.ticket}) > MAX_ROOMS:
+            continue
+        names.add(join.ticket)
+        key = RoomKey(join.ticket, connection.audience)
+        connection.rooms.pop(join.ticket, None)
+        entered[key] = hub.rooms.enter(key, connection)
+    return entered
+
+
+def _look(signed_in: SignedIn, tickets: Sequence[int]) -> dict[int, Standing] | Bye:
+    (user,) = look_again([signed_in])
+    return log.look(user, tickets) if isinstance(user, User) else user
+
+
+def _judge(
+    join: Join,
+    entered: dict[RoomKey, Room],
+    standings: dict[int, Standing],
+    connection: Connection,
+) -> Arrival | Refused:
+    assert isinstance(join.ticket, int)
+    room = entered.get(RoomKey(join.ticket, connection.audience))
+    if room is None:
+        return TOO_MANY_ROOMS
+    standing = standings.get(join.ticket)
+    if standing is None:
+        return NOT_FOUND
+    cursor = join.last_seq if isinstance(join.last_seq, int) else standing.head
+    is_other_log = isinstance(join.epoch, str) and join.epoch != standing.epoch
+    if is_other_log or not 0 <= standing.head - cursor <= MAX_REPLAY:
+        return Refused(
+            "resync_required",
+            "The log cannot be continued from there; read the ticket and join from its stream.",
+            {"snapshot": f"/api/tickets/{join.ticket}/", "head": standing.head},
+        )
+    return Arrival(room, standing, cursor)
+
+
+async def take_seats(
+    hub: "Hub", connection: Connection, outcomes: Sequence[Arrival | Refused]
+) -> list[list[Person]]:
+    """Who looks at each ticket, those who arrive included."""
+    return [
+        await hub.attendance.sit_down(connection, outcome.room.key.ticket)
+        if isinstance(outcome, Arrival)
+        else []
+        for outcome in outcomes
+    ]
+
+
+def describe(hub: "Hub", connection: Connection, arrival: Arrival, members: list[Person]) -> Joined:
+    """The answer, which goes out at once. Raises Refused for who was put out by now; from then on
+    they are told when that happens."""
+    key, standing = arrival.room.key, arrival.standing
+    if not arrival.room.is_arriving(connection):
+        hub.begin(hub.attendance.stand_up(connection, [key.ticket]))
+        raise NOT_FOUND
+    connection.rooms[key.ticket] = key
+    return Joined(
+        room=key.name,
+        epoch=standing.epoch,
+        head=standing.head,
+        replay=standing.head - arrival.cursor,
+        members=members,
+        typing=hub.attendance.who_types(
+            key.ticket, for_staff=connection.audience == "staff", but=connection.user_id
+        ),
+    )
+
+
+async def go_live(hub: "Hub", connection: Connection, arrival: Arrival) -> None:
+    """Send what the client has missed, then let it in; unless it was put out meanwhile."""
+    room = arrival.room
+    cursor = await _replay(connection, room, arrival.cursor, arrival.standing.head)
+    while room.is_arriving(connection):
+        if room.admit(connection, cursor):
+            connection.say(RoomLive(room.key.name, max(cursor, room.head)))
+            return
+        cursor = await _replay(connection, room, cursor, room.head)
+
+
+async def _replay(connection: Connection, room: Room, cursor: int, upto: int) -> int:
+    """Send the events up to `upto`, kept or from the log, at the pace of who reads them."""
+    while cursor < upto and room.is_arriving(connection):
+        entries = room.kept_between(cursor, upto)
+        if entries is None:
+            entries = await in_database(log.between, room.key, cursor, upto)
+            if not room.is_arriving(connection):
+                break
+        for entry in entries:
+            connection.send(entry.frame)
+            cursor = entry.seq
+        await connection.outbound.drained()
+    return cursor
+
+
+async def join_desk(hub: "Hub", connection: Connection) -> JoinedDesk:
+    """The agents' room, in which they hear that tickets of theirs have changed. Raises Refused."""
+    if connection.audience != "staff":
+        raise NOT_FOUND
+    connection.is_on_desk = True
+    await connection.learn_teams()
+    hub.desk.add(connection)
+    return JoinedDesk(DESK)

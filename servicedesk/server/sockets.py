@@ -1,0 +1,132 @@
+"""WebSockets: a bounded way in, and a direct way out."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from daphne.ws_protocol import WebSocketProtocol
+
+# Messages that may wait for the application before reading pauses, and when it goes on.
+MAX_WAITING = 64
+RESUME_AT = 16
+DRAINING = 4412
+# What a peer gets to say goodbye, or to read what was sent before.
+CLOSE_SECONDS = 3
+OPEN = WebSocketProtocol.STATE_OPEN
+
+Told = Callable[[], None]
+
+
+class Socket(WebSocketProtocol):  # type: ignore[misc]
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        if not self.is_paused:
+            self.is_paused = True
+            self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        if self.is_paused:
+            self.is_paused = False
+            self.transport.resumeProducing()
+            # The last piece that was read may hold many frames more.
+            asyncio.get_running_loop().call_soon(self.consumeData)
+
+    def processData(self) -> bool:  # noqa: N802
+        """One frame out of what was read; false where there is nothing to do for now."""
+        return not self.is_paused and super().processData()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N802, N803
+        # Where the handshake itself was wrong, Daphne has never heard of this socket.
+        if hasattr(self, "server"):
+            super().onClose(wasClean, code, reason)
+
+    def dropConnection(self, abort: bool = False) -> None:  # noqa: N802
+        """A peer that reads nothing would keep the connection, and what it has not read, for ever."""
+        super().dropConnection(abort)
+        if not abort:
+            loop = asyncio.get_running_loop()
+            loop.call_later(CLOSE_SECONDS, self.transport.abortConnection)
+
+    def go_away(self) -> None:
+        """For whoever nobody else has sent away by now."""
+        if self.state == self.STATE_CONNECTING:
+            self.failHandshake("Service Unavailable", 503)
+            self.server.protocol_disconnected(self)
+        elif self.state == OPEN:
+            self.sendClose(DRAINING)
+
+
+class InputQueue(asyncio.Queue[dict[str, Any]]):
+    """What the application has not received yet. Full, it lets the peer wait."""
+
+    def __init__(self, socket: Socket) -> None:
+        super().__init__()
+        self._socket = socket
+
+    def _put(self, item: dict[str, Any]) -> None:
+        super()._put(item)
+        if self.qsize() >= MAX_WAITING:
+            self._socket.pause_reading()
+
+    def _get(self) -> dict[str, Any]:
+        item = super()._get()
+        if self.qsize() <= RESUME_AT:
+            self._socket.resume_reading()
+        return item
+
+
+class DirectTransport:
+    """The way around ASGI for frames that are ready to be sent.
+
+    An application finds it in `scope["extensions"]["desk.transport"]`. Nothing is compressed and
+    nothing masked, so one frame fits every socket.
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._socket.state == OPEN)
+
+    def write(self, data: bytes) -> None:
+        """Whole WebSocket frames, header and payload; dropped where the socket is not open.
+
+        This is called for every delivery: no more than this may happen here.
+        """
+        if self._socket.state == OPEN:
+            self._socket.transport.write(data)
+
+    def listen(self, pause: Told, resume: Told) -> None:
+        """Call `pause` once when the peer has fallen behind by 64 KiB, `resume` once when all
+        of it is sent, and so on in turn."""
+        self._socket.transport.unregisterProducer()
+        self._socket.transport.registerProducer(_Pace(pause, resume), True)
+
+    def abort(self) -> None:
+        """Drop the connection now; what was not sent yet is lost."""
+        self._socket.dropConnection(abort=True)
+
+
+class _Pace:
+    """What Twisted calls a push producer. It pauses one with every write to a full buffer."""
+
+    def __init__(self, pause: Told, resume: Told) -> None:
+        self._pause, self._resume = pause, resume
+        self._is_paused = False
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        if not self._is_paused:
+            self._is_paused = True
+            self._pause()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        if self._is_paused:
+            self._is_paused = False
+            self._resume()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection is lost; the application hears of it by `websocket.disconnect`."""
