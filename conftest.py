@@ -30,10 +30,11 @@ OWN_APPS = ("servicedesk", "agents", "tickets")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of PostgreSQL alone belong to its own pass; elsewhere they are left out."""
+    """Tests of PostgreSQL alone belong to its own pass, and so do those that need run only once;
+    elsewhere they are left out."""
     if connection.vendor == "postgresql":
         return
-    apart = [item for item in items if item.get_closest_marker("postgres")]
+    apart = [item for item in items if any(map(item.get_closest_marker, ("postgres", "once")))]
     if apart:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]

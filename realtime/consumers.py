@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -54,25 +55,27 @@ class DeskConsumer(AsyncWebsocketConsumer):
     # --- Signing in --------------------------------------------------------------------
 
     async def connect(self) -> None:
-        token, key = access.presented_token(self.scope), access.presented_cookie(self.scope)
-        signed_in = await in_database(access.by_cookie, key) if key and not token else None
-        if not access.may_shake_hands(self.scope, by_cookie=signed_in is not None):
+        token = access.presented_token(self.scope)
+        key = None if token else access.presented_cookie(self.scope)
+        if not access.may_shake_hands(self.scope, by_cookie=key is not None):
             await self.close()  # before the handshake is accepted: 403
             return
         offered = self.scope.get("subprotocols", [])
         await self.accept(protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None)
         self.outbound = outbound_for(self.scope, self.base_send, self._too_slow)
         if token is not None:
-            await self._sign_in(token)
-        elif signed_in:
-            await self._welcome(signed_in)
-        else:
+            await self._sign_in(access.by_token, token)
+        elif key is not None:
+            await self._sign_in(access.by_cookie, key)
+        if self.connection is None and not self.is_over:
             loop = asyncio.get_running_loop()
             self.sign_in_timer = loop.call_later(protocol.SIGN_IN_SECONDS, self._nobody_came)
 
-    async def _sign_in(self, token: str) -> None:
+    async def _sign_in(self, by: Callable[[str], SignedIn | None], presented: str) -> None:
+        """Whoever presents a cookie of nobody may still bring a token."""
         try:
-            await self._welcome(await in_database(access.by_token, token))
+            if signed_in := await in_database(by, presented):
+                await self._welcome(signed_in)
         except TokenRefused:
             self._end(frames.NOT_AUTHENTICATED)
         except Exception:
@@ -119,7 +122,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
             return
         data = decode_data(command)
         assert isinstance(data, Auth)
-        await self._sign_in(data.token)
+        await self._sign_in(access.by_token, data.token)
 
     def _refuse(self, bad: BadFrame) -> None:
         # A command that only newer desks know is no sign of a broken client.

@@ -21,6 +21,7 @@ MISSED_UNTIL_DEGRADED = 2
 # Joining waits so long for a subscription; then the sweeps do what it would have done.
 SUBSCRIBE_SECONDS = 1.0
 SUBSCRIBE_ANEW_SECONDS = 600.0
+STOP_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,9 +54,12 @@ class Layer:
             self._begin(self._watch())
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            # Not for ever: the core layer may hold on to a cancellation while Redis is away.
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def subscribe(self, group: str) -> None:
         """Returns when messages of the group arrive, or when that takes too long."""

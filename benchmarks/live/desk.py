@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from benchmarks.live.crowd import frame, upgrade
 from benchmarks.live.subjects import MESSAGE_BYTES, Publish, Subject, text
 
+# Enough people for 2,000 sockets: one user may have 20.
 AGENTS, CUSTOMERS, TICKETS = 100, 25, 100
-# One user may have 20 sockets.
-MOST_SOCKETS = 20 * (AGENTS + CUSTOMERS)
 # What an event's frame has around a text.
 ENVELOPE_BYTES = 137
 

@@ -5,6 +5,7 @@ In bursts some servers would do better, since they wake once for many messages.
 """
 
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from benchmarks.live.processes import Serving, serving
 from benchmarks.live.subjects import Publish, Subject
 
 PATIENCE = 60
+# What joining has set off ends first: others are told who is in the room.
+SETTLE_SECONDS = 1
 marks = (f"#{number}#".encode() for number in itertools.count(1))
 
 
@@ -64,6 +67,7 @@ def measure(
             let_in(bench.crowd, server, subject, range(inside, size))
             inside = size
             warm_up(bench.crowd, publish, size)
+            time.sleep(SETTLE_SECONDS)
             found[size] = _messages(bench.crowd, server, publish, size, deliveries)
     return found
 

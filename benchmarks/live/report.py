@@ -48,7 +48,7 @@ def fan_out_table(found: FanOut) -> Iterator[str]:
         yield _row(
             subject.label + (f" ({lost} lost)" if lost else ""),
             *(f"{cpu:.1f}" for cpu in cpus),
-            f"{cpus[-1] / unit:.1f}",
+            f"{cpus[-1] / unit:.2f}",
         )
 
 

@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
 from servicedesk.tests.frames import CheckedSocket
 from servicedesk.tests.processes import ROOT, desk
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "a-password-for-the-demo"
 PATIENCE_MS = 30_000
 

@@ -13,6 +13,8 @@ from playwright._impl._driver import compute_driver_executable
 from servicedesk.tests.frames import INTERNAL_CANARY, CheckedSocket
 from servicedesk.tests.processes import desk
 
+pytestmark = pytest.mark.once
+
 # Playwright brings a node of its own, so that nothing else has to be installed.
 NODE = compute_driver_executable()[0]
 SCRIPTS = Path(__file__).parent / "js"
@@ -58,4 +60,4 @@ def test_the_client_gets_along_with_a_real_desk(running_desk: str, tmp_path: Pat
             sockets[number].sends(text)
         else:
             sockets[number].hears(text)
-    assert {"agent", "customer", "supervisor"} & {socket.role for socket in sockets.values()}
+    assert {socket.role for socket in sockets.values()} >= {"agent", "customer", "supervisor"}

@@ -245,7 +245,13 @@ READY_SCHEMA = {
         "checks": {
             "type": "object",
             "required": ["database", "migrations", "channel_layer"],
-            "properties": {"database": _CHECK, "migrations": _CHECK, "channel_layer": _CHECK},
+            "properties": {
+                "database": _CHECK,
+                "migrations": _CHECK,
+                "channel_layer": _CHECK,
+                # Only while the process ends.
+                "draining": _CHECK,
+            },
             "additionalProperties": False,
         },
         "worker": _BEAT,

@@ -42,7 +42,7 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
             super().onClose(wasClean, code, reason)
 
     def dropConnection(self, abort: bool = False) -> None:  # noqa: N802
-        """A peer that reads nothing would keep the connection, and what it has not read, for ever."""
+        """Without an end to it, a peer that reads nothing would keep the connection for ever."""
         super().dropConnection(abort)
         if not abort:
             loop = asyncio.get_running_loop()

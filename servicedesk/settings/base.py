@@ -5,6 +5,7 @@ from typing import Any
 
 import django_stubs_ext
 from corsheaders.defaults import default_headers
+from django.core.exceptions import ImproperlyConfigured
 
 from .environment import BASE_DIR, DESK_HOME, env
 
@@ -111,10 +112,19 @@ else:
 # --- Channels -------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default="")
+# `pubsub` is quick and keeps nothing; `core` keeps messages in Redis for who is late.
+_LAYERS = {
+    "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "core": "channels_redis.core.RedisChannelLayer",
+}
+_layer = _LAYERS.get(env.str("CHANNEL_LAYER", default="pubsub"))
+if _layer is None:
+    raise ImproperlyConfigured(f"CHANNEL_LAYER is one of {', '.join(_LAYERS)}.")
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": _layer,
+            # Longer than the layers wait for a message, or every idle connection would end.
             "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}]},
         }
         if REDIS_URL

@@ -22,6 +22,8 @@ from servicedesk import health
 from servicedesk.server.http import body_limit
 from servicedesk.tests.processes import ROOT, free_port
 
+pytestmark = pytest.mark.once
+
 MIB = 1024 * 1024
 # Seconds for what surely comes, also on a busy machine.
 PATIENCE = 30

@@ -24,6 +24,8 @@ from servicedesk.server.http import Channel
 from servicedesk.server.sockets import InputQueue, Socket
 from servicedesk.tests.processes import ROOT
 
+pytestmark = pytest.mark.once
+
 DAPHNE = daphne.server.Server
 RELIED_ON = [
     (DAPHNE, "application_checker", "it cancels what does not end, each second"),

@@ -243,6 +243,12 @@ export class Outgoing {
   }
 }
 
+/** 128 random bits; `crypto.randomUUID` is absent from pages that come without https. */
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /**
  * Messages until they have an answer: in order per ticket, one at a time, under the same id
  * however often they are sent. With a storage they outlive the page, on a shelf for each user.
@@ -270,7 +276,7 @@ export class Outbox {
   }
 
   add(ticket, body, internal) {
-    const client_msg_id = crypto.randomUUID();
+    const client_msg_id = randomId();
     const outgoing = new Outgoing({ ticket, body, internal, client_msg_id });
     this.#enqueue(outgoing);
     this.#store((stored) => [...stored, outgoing]);

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { appendFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 
 import { DeskClient } from "../../static/realtime/desk-client.js";
 import { heard } from "./fake.mjs";
@@ -60,7 +60,7 @@ async function until(condition, what) {
 }
 
 let alice, sam, line;
-const clients = [];
+let clients = [];
 
 function connect(who, options = {}) {
   const here = { baseUrl: line.address, WebSocket: RecordedSocket, token: who.token };
@@ -90,10 +90,12 @@ before(async () => {
   [alice, sam, line] = await Promise.all([person("alice"), person("sam"), lineTo(DESK)]);
 });
 
-after(() => {
+afterEach(() => {
   clients.forEach((client) => client.close());
-  line.close();
+  clients = [];
 });
+
+after(() => line.close());
 
 test("what happened while the line was cut arrives once and in order", async () => {
   const { client, room, all, post } = await ticketWithRoom();
@@ -179,12 +181,18 @@ test("others see who is there, who writes, and who is away", async () => {
   const hers = connect(alice);
   const herRoom = hers.room(id);
   await until(() => herRoom.isLive, "alice is in the room");
-  client.presence.watch([hers.user.id]);
   herRoom.typing();
   await until(() => room.writers[0]?.user.id === hers.user.id, "alice writes");
   await until(() => room.members.some((member) => member.id === hers.user.id), "alice is there");
-  hers.presence.set("away");
-  await until(() => client.presence.states.get(hers.user.id)?.state === "away", "alice is away");
   herRoom.leave();
   await until(() => room.members.every(({ id }) => id !== hers.user.id), "alice has left");
+
+  const bobs = connect(await person("bob"));
+  bobs.presence.set("away");
+  await until(() => bobs.state === "live", "bob is there");
+  client.presence.watch([bobs.user.id]);
+  const state = () => client.presence.states.get(bobs.user.id)?.state;
+  await until(() => state() === "away", "bob is away");
+  bobs.presence.set("online");
+  await until(() => state() === "online", "bob is back");
 });

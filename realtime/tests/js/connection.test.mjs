@@ -46,7 +46,7 @@ test("back-off has full jitter", async (t) => {
   assert.equal(desk.sockets.length, 2);
 });
 
-test("who was live for a while starts with the shortest back-off, who flaps does not", async (t) => {
+test("after a while live the back-off is short again, after flapping it is not", async (t) => {
   const desk = deskFor(t, { random: 1 });
   await desk.live();
   await desk.again();

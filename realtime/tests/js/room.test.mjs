@@ -92,7 +92,7 @@ test("heads that stay ahead after a moment mean that something is missing", asyn
   assert.deepEqual(joins(desk.socket)[1], { ticket: 42, last_seq: 11, epoch: "e" });
 });
 
-test("rooms are joined together, at most 100 at a time, each with an outcome of its own", async (t) => {
+test("rooms are joined together, at most 100 at a time, each with its outcome", async (t) => {
   const desk = deskFor(t);
   const gone = [];
   for (let ticket = 1; ticket <= 101; ticket += 1) {
