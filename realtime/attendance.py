@@ -6,7 +6,8 @@ again who is there.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -17,15 +18,25 @@ from realtime.protocol.frames import Person, PresenceState, TypingStarted, UserP
 from realtime.typing import Typing
 
 log = structlog.get_logger(__name__)
+# Who sits down within this time is told to the store in one go.
+SEATED_TOGETHER_SECONDS = 0.05
+# How old the others may be that somebody who sits down is told of.
+LATELY_SECONDS = 1.0
+
 Announce = Callable[[Changed | Seated | Typed], None]
+View = tuple[int, str, Viewer]
 
 
 class Attendance:
-    """`announce` tells all processes, this one included."""
+    """`announce` tells all processes, this one included; `begin` does work beside everything."""
 
-    def __init__(self, announce: Announce) -> None:
+    def __init__(self, announce: Announce, begin: Callable[[Awaitable[None]], None]) -> None:
         self._store = process_store()
         self._announce = announce
+        self._begin = begin
+        self._to_seat: list[View] = []
+        # Of tickets: when it was read who looks at them, and who did.
+        self._seated: dict[int, tuple[float, list[Person]]] = {}
         self.typing = Typing()
 
     # --- Presence ----------------------------------------------------------------------
@@ -64,10 +75,14 @@ class Attendance:
         ]
         try:
             self._tell(*await self._store.refresh(leases, now=now))
-            for ticket in await self._store.renew_views(views, now=now):
-                self._announce(Seated(ticket))
         except PresenceUnavailable as exc:
             log.warning("presence_is_away", error=str(exc))
+        await self._renew_views(views)
+
+    async def _renew_views(self, views: Sequence[View]) -> None:
+        with suppress(PresenceUnavailable):
+            for ticket in await self._store.renew_views(views, now=time.time()):
+                self._announce(Seated(ticket))
 
     async def expire(self) -> None:
         """Every two seconds, in every process; each change is announced by one of them."""
@@ -84,16 +99,36 @@ class Attendance:
     # --- Who looks at a ticket ---------------------------------------------------------
 
     async def sit_down(self, connection: Connection, ticket: int) -> list[Person]:
-        """Answers who looks at the ticket now; only oneself where nobody knows."""
-        now, viewer = time.time(), viewer_of(connection.person)
-        try:
-            if await self._store.view(ticket, connection.name, viewer, now=now):
-                self._announce(Seated(ticket))
-            return people(await self._store.viewers(ticket, now=now))
-        except PresenceUnavailable:
-            return [connection.person]
+        """Answers who looks at the ticket, oneself included.
 
-    async def stand_up(self, connection: Connection, tickets: Iterable[int]) -> None:
+        The others may be a moment old, as whoever came before us was told; that somebody else has
+        come since is said by `room.members`. So a room into which a thousand come back at once is
+        not read a thousand times.
+        """
+        view = (ticket, connection.name, viewer_of(connection.person))
+        self._to_seat.append(view)
+        if len(self._to_seat) == 1:
+            self._begin(self._seat())
+        others = await self._seated_lately(ticket)
+        return [*(each for each in others if each.id != connection.user_id), connection.person]
+
+    async def _seat(self) -> None:
+        await asyncio.sleep(SEATED_TOGETHER_SECONDS)
+        views, self._to_seat = self._to_seat, []
+        await self._renew_views(views)
+
+    async def _seated_lately(self, ticket: int) -> list[Person]:
+        now = asyncio.get_running_loop().time()
+        read_at, people = self._seated.get(ticket, (0.0, []))
+        if now - read_at > LATELY_SECONDS:
+            # Whoever comes while it is read does not read it, too.
+            self._seated[ticket] = (now, people)
+            with suppress(PresenceUnavailable):
+                people = await self.seated(ticket)
+        return people
+
+    async def stand_up(self, connection: Connection, tickets: Collection[int]) -> None:
+        self._to_seat = [view for view in self._to_seat if view[1] != connection.name]
         try:
             for ticket in tickets:
                 if await self._store.unview(ticket, connection.name, now=time.time()):
@@ -103,7 +138,15 @@ class Attendance:
 
     async def seated(self, ticket: int) -> list[Person]:
         """Raises PresenceUnavailable."""
-        return people(await self._store.viewers(ticket, now=time.time()))
+        found = people(await self._store.viewers(ticket, now=time.time()))
+        now = asyncio.get_running_loop().time()
+        self._seated[ticket] = (now, found)
+        return found
+
+    def forget_seats(self) -> None:
+        """Drop what was read too long ago to be answered."""
+        oldest = asyncio.get_running_loop().time() - LATELY_SECONDS
+        self._seated = {ticket: each for ticket, each in self._seated.items() if each[0] > oldest}
 
     # --- Typing ------------------------------------------------------------------------
 

@@ -15,15 +15,13 @@ from weakref import WeakKeyDictionary
 import msgspec
 import structlog
 
-from agents.models import User
 from realtime import broadcast
-from realtime.access import SignedIn, look_again
 from realtime.attendance import Attendance
 from realtime.connection import Connection
-from realtime.database import in_database
+from realtime.database import Together, in_database
 from realtime.layer import Layer
 from realtime.limits import MessageBudget
-from realtime.log import look
+from realtime.looking import Look, Looked, look_at
 from realtime.messages import (
     EVERYBODY,
     Alive,
@@ -61,7 +59,7 @@ from realtime.rooms import Rooms
 
 SWEEP_SECONDS, SWEEP_DEGRADED_SECONDS = 10.0, 2.0
 LOOK_AGAIN_SECONDS = 30.0
-LOOKED_AT_ONCE = 200
+LOOKED_AT_ONCE = 50
 # Hints, members and endings of typing are gathered for so long: many may concern one ticket.
 GATHER_SECONDS = 0.5
 DRAIN_SECONDS = 5.0
@@ -97,8 +95,9 @@ class Hub:
         self.desk: set[Connection] = set()
         self.layer = Layer(self.hear, self._layer_changed)
         self.rooms = Rooms(self.layer, self._turn_out)
-        self.attendance = Attendance(self._announce)
+        self.attendance = Attendance(self._announce, self.begin)
         self.budget = MessageBudget()
+        self.look = Together(look_at, LOOKED_AT_ONCE)
         self._hints: dict[int, Hint] = {}
         self._seated: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -371,6 +370,7 @@ class Hub:
         return SWEEP_SECONDS if self.layer.is_healthy else SWEEP_DEGRADED_SECONDS
 
     async def _sweep(self) -> None:
+        self.attendance.forget_seats()
         await self.rooms.sweep()
         await self.rooms.prune()
 
@@ -393,39 +393,22 @@ class Hub:
         """
         for start in range(0, len(connections), LOOKED_AT_ONCE):
             some = connections[start : start + LOOKED_AT_ONCE]
-            asked = [(each.signed_in, list(each.rooms)) for each in some]
-            answers = await in_database(_look_at_each, asked)
-            for connection, (before, _), (standing, hidden) in zip(
-                some, asked, answers, strict=True
+            looks = [Look(each.signed_in, list(each.rooms)) for each in some]
+            for connection, look, looked in zip(
+                some, looks, await in_database(look_at, looks), strict=True
             ):
-                if connection.signed_in is before:  # else it has another session by now
-                    self._judge(connection, standing, hidden)
+                if connection.signed_in is look.signed_in:  # else it has another session by now
+                    self._judge(connection, look, looked)
                 if connection.is_on_desk:
                     await connection.learn_teams()
 
-    def _judge(self, connection: Connection, standing: User | Bye, hidden: set[int]) -> None:
-        if isinstance(standing, Bye):
-            connection.end(standing)
+    def _judge(self, connection: Connection, look: Look, looked: Looked) -> None:
+        if isinstance(looked.standing, Bye):
+            connection.end(looked.standing)
             return
-        connection.signed_in = connection.signed_in.refreshed(standing)
+        connection.signed_in = connection.signed_in.refreshed(looked.standing)
+        hidden = set(look.tickets).difference(looked.seen)
         for ticket in hidden.intersection(connection.rooms):
             key = connection.rooms[ticket]
             self.rooms.leave(key, connection)
             self._turn_out(connection, key, ACCESS_REVOKED)
-
-
-def _look_at_each(
-    asked: list[tuple[SignedIn, list[int]]],
-) -> list[tuple[User | Bye, set[int]]]:
-    """Of each: who they are now, and which of the tickets they do not see any more."""
-    standings = look_again([signed_in for signed_in, _ in asked])
-    return [
-        (standing, _hidden_from(standing, tickets))
-        for standing, (_, tickets) in zip(standings, asked, strict=True)
-    ]
-
-
-def _hidden_from(standing: User | Bye, tickets: list[int]) -> set[int]:
-    if isinstance(standing, Bye) or not tickets:
-        return set()
-    return set(tickets).difference(look(standing, tickets))

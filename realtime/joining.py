@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents.models import User
 from realtime import log
-from realtime.access import SignedIn, look_again
 from realtime.connection import Connection
 from realtime.database import in_database
+from realtime.looking import Look
 from realtime.protocol import MAX_REPLAY, MAX_ROOMS
 from realtime.protocol.commands import DESK, Join
 from realtime.protocol.frames import Bye, ErrorCode, Joined, JoinedDesk, Person, RoomLive
@@ -44,6 +43,7 @@ class Arrival:
 
 
 NOT_FOUND = Refused("not_found", "There is no such room for you.")
+LOOK_AGAIN = Refused("unavailable", "The room has only just begun; join again.", None, 500)
 TOO_MANY_ROOMS = Refused("room_limit", f"A connection has at most {MAX_ROOMS} rooms.")
 
 
@@ -57,10 +57,10 @@ async def arrive(
     """
     entered = _enter(hub, connection, wanted)
     try:
-        standings = await in_database(_look, connection.signed_in, [k.ticket for k in entered])
-        if isinstance(standings, Bye):
-            connection.end(standings)
-            standings = {}
+        looked = await hub.look(Look(connection.signed_in, [key.ticket for key in entered]))
+        if isinstance(looked.standing, Bye):
+            connection.end(looked.standing)
+        standings = looked.seen
         outcomes = [_judge(join, entered, standings, connection) for join in wanted]
         arrivals = [outcome for outcome in outcomes if isinstance(outcome, Arrival)]
         new = {arrival.room for arrival in arrivals if not arrival.room.is_open}
@@ -91,11 +91,6 @@ def _enter(hub: "Hub", connection: Connection, wanted: Sequence[Join]) -> dict[R
     return entered
 
 
-def _look(signed_in: SignedIn, tickets: Sequence[int]) -> dict[int, Standing] | Bye:
-    (user,) = look_again([signed_in])
-    return log.look(user, tickets) if isinstance(user, User) else user
-
-
 def _judge(
     join: Join,
     entered: dict[RoomKey, Room],
@@ -117,6 +112,8 @@ def _judge(
             "The log cannot be continued from there; read the ticket and join from its stream.",
             {"snapshot": f"/api/tickets/{join.ticket}/", "head": standing.head},
         )
+    if not room.continues(standing):
+        return LOOK_AGAIN
     return Arrival(room, standing, cursor)
 
 

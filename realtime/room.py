@@ -88,6 +88,7 @@ class Room:
         self.epoch = ""
         self.head = 0
         self.is_open = False
+        self._began_at = 0
         self._ask_refill = ask_refill
         self._is_refilling = False
         # The highest seq that is known to exist.
@@ -124,7 +125,15 @@ class Room:
         if not self.is_open:
             self.is_open = True
             self.epoch, self.head = standing
+            self._began_at = self.head
             self._target = max(self._target, self.head)
+
+    def continues(self, standing: Standing) -> bool:
+        """Whether who looked then may come in. Not after an older look than the one that the room
+        began with: nobody has asked whether they may see what came in between. And not after a
+        look at another log than the room's."""
+        is_same = standing.epoch == self.epoch and standing.head >= self._began_at
+        return is_same or not self.is_open
 
     def kept_between(self, after: int, upto: int) -> list[Entry] | None:
         """The events after `after` up to `upto`; None where they are not kept any more."""

@@ -1,6 +1,7 @@
 """Who gets a socket at a real desk, by which door, and how they lose it in every process."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -53,7 +54,7 @@ async def knock(address: str, user: User, way: str, origin: str | None) -> str:
         ) as socket:
             assert socket.subprotocol == "desk.v1"
             if way == "first frame":
-                await socket.send('{"type":"auth","data":{"token":"%s"}}' % token)
+                await socket.send(json.dumps({"type": "auth", "data": {"token": token}}))
             frame = checked.hears(str(await asyncio.wait_for(socket.recv(), PATIENCE)))
             assert token not in str(frame)
             return str(frame["type"])

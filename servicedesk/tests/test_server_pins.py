@@ -6,14 +6,18 @@ Each has one sentence. When an upgrade breaks it, read `servicedesk/server` agai
 import asyncio
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any
 
 import daphne.server
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.websocket.protocol import WebSocketProtocol as AnyProtocol
 from autobahn.websocket.protocol import WebSocketServerProtocol
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import address
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.web.http import HTTPChannel
@@ -69,6 +73,25 @@ RELIED_ON = [
 )
 def test_what_we_call_or_override_is_still_there(owner, name, why):
     assert hasattr(owner, name), f"{owner.__qualname__}.{name} is gone. We relied on: {why}."
+
+
+def test_a_transport_says_what_it_has_not_sent_yet():
+    """`DirectTransport.write` goes past it where that is nothing."""
+    reactor: Any = SimpleNamespace(addWriter=lambda _: None)
+    transport: Any = FileDescriptor(reactor=reactor)
+    transport.connected = True
+    assert not transport.dataBuffer
+    assert not transport._tempDataBuffer
+    transport.write(b"kept")
+    assert transport._tempDataBuffer == [b"kept"]
+    transport.writeSomeData = lambda data: 1
+    transport.doWrite()
+    assert transport.dataBuffer == b"kept"
+    assert not transport._tempDataBuffer
+
+
+def test_autobahn_formats_its_configuration_by_the_function_that_we_replace():
+    assert "pformat(configAttrLog)" in inspect.getsource(AnyProtocol._connectionMade)
 
 
 def test_daphne_is_pinned_to_the_version_that_was_read():

@@ -1,0 +1,260 @@
+"""Whatever happens around a room: no gap, no double, no leak, and everybody catches up.
+
+`HUB_SESSIONS=100000` looks for longer.
+"""
+
+import os
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from realtime import room as rooms
+from realtime.room import Entry, Page, Room
+from realtime.tests.desk_of_rooms import (
+    KEPT,
+    PEOPLE,
+    TICKETS,
+    Commit,
+    Desk,
+    Found,
+    How,
+    Process,
+    Steps,
+    play,
+)
+
+SESSIONS = int(os.environ.get("HUB_SESSIONS", "10000"))
+# A mistake that needs more sessions than this would slip through `make test`.
+ENOUGH = 10_000
+HOW = settings(
+    max_examples=max(50, SESSIONS // 200),
+    stateful_step_count=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+which = st.integers(0, 15)
+ticket = st.sampled_from(TICKETS)
+few = st.integers(0, 3)
+yes_or_no = st.booleans()
+
+
+@pytest.fixture(autouse=True)
+def small_rooms(monkeypatch):
+    monkeypatch.setattr(rooms, "KEPT", KEPT)
+
+
+class Rooms(RuleBasedStateMachine):
+    """What the driver does at random, Hypothesis searches, and shortens what it finds.
+
+    A rule is something that may happen. What must hold is asserted by the clients, whenever
+    something is sent to them, and in the end by the desk itself.
+    """
+
+    make_room = Room
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(make_room=self.make_room)
+
+    @rule(which=which)
+    def go_on(self, which):
+        self.desk.go_on(which)
+
+    @rule(which=which)
+    def finish(self, which):
+        """One thing after another, without much in between."""
+        for _ in range(12):
+            self.desk.go_on(which)
+
+    @rule(process=which, which=which, keeps_copy=yes_or_no)
+    def deliver(self, process, which, keeps_copy):
+        self.desk.deliver(process, which, keeps_copy=keeps_copy)
+
+    @rule(process=which, which=which)
+    def lose(self, process, which):
+        self.desk.lose(process, which)
+
+    @rule(ticket=ticket, count=st.integers(1, 12), is_internal=yes_or_no, is_published=yes_or_no)
+    def write(self, ticket, count, is_internal, is_published):
+        what = Commit(ticket, before=count, is_internal=is_internal)
+        self.desk.commit(what, is_published=is_published)
+
+    @rule(
+        ticket=ticket,
+        user=st.sampled_from(PEOPLE),
+        before=few,
+        after=few,
+        is_internal=yes_or_no,
+        is_published=yes_or_no,
+    )
+    def change_access(self, ticket, user, before, after, is_internal, is_published):
+        what = Commit(ticket, user, before, after, is_internal)
+        self.desk.commit(what, is_published=is_published)
+
+    @rule(who=which, process=which, ticket=ticket)
+    def come(self, who, process, ticket):
+        self.desk.connect(who, process)
+        self.desk.join(who, ticket)
+
+    @rule(who=which, ticket=ticket, how=st.sampled_from(How))
+    def join(self, who, ticket, how):
+        self.desk.join(who, ticket, how)
+
+    @rule(who=which, ticket=ticket)
+    def leave(self, who, ticket):
+        self.desk.leave(who, ticket)
+
+    @rule(who=which, unread=few, cancels=yes_or_no)
+    def disconnect(self, who, unread, cancels):
+        self.desk.disconnect(who, unread, cancels=cancels)
+
+    @rule(process=which, unread=few)
+    def kill(self, process, unread):
+        self.desk.kill(process, unread)
+
+    @rule(process=which)
+    def sweep(self, process):
+        self.desk.sweep(process)
+
+    @rule()
+    def fail(self):
+        self.desk.fail()
+
+    @rule(ticket=ticket, count=which)
+    def begin_anew(self, ticket, count):
+        self.desk.begin_anew(ticket, count)
+
+    @invariant()
+    def no_room_is_further_than_its_members(self):
+        self.desk.beat()
+
+    def teardown(self) -> None:
+        self.desk.settle()
+
+
+def test_whatever_is_lost_doubled_or_cut_everybody_has_each_event_once(capsys) -> None:
+    had = play(Desk, SESSIONS)
+    with capsys.disabled():
+        print(f"\n{had:,} sessions of rooms: no gap, no double, no leak")  # noqa: T201
+    assert had >= SESSIONS
+
+
+def test_nor_does_hypothesis_find_an_order_of_things_that_breaks_a_room() -> None:
+    run_state_machine_as_test(Rooms, settings=HOW)
+
+
+# --- Mistakes ----------------------------------------------------------------------------
+
+
+class HearsItsHeadAgain(Room):
+    def hear(self, entry: Entry) -> None:
+        if self.is_open and entry.seq == self.head:
+            self.say(entry.frame)
+        super().hear(entry)
+
+
+class DeliversOverAGap(Room):
+    def hear(self, entry: Entry) -> None:
+        if self.is_open and entry.seq > self.head and not entry.may_change_access:
+            self._advance(entry)
+
+
+class GoesLiveWithoutWhatCameMeanwhile(Room):
+    def admit(self, member, cursor: int) -> bool:
+        return super().admit(member, max(cursor, self.head))
+
+
+class HandsOutWhatIsLeft(Room):
+    def kept_between(self, after: int, upto: int) -> list[Entry] | None:
+        return [entry for entry in self._kept if after < entry.seq <= upto] or (
+            super().kept_between(after, upto)
+        )
+
+
+class TurnsNobodyOut(Room):
+    def refill(self, page: Page):
+        return super().refill(Page(page.standing, page.entries, PEOPLE))
+
+
+class TellsOfAccessDirectly(Room):
+    def hear(self, entry: Entry) -> None:
+        super().hear(entry._replace(may_change_access=False))
+
+
+class ForgetsNewcomers(Room):
+    def _has_newcomers(self) -> bool:
+        return False
+
+
+class ForgetsWhoIsAhead(Room):
+    def admit(self, member, cursor: int) -> bool:
+        is_in = super().admit(member, cursor)
+        self._ahead.clear()
+        return is_in
+
+
+class LetsInWhoLookedBeforeItBegan(Room):
+    def continues(self, standing) -> bool:
+        return not self.is_open or standing.epoch == self.epoch
+
+
+class FollowsTwoLogs(Room):
+    def _began_anew(self, standing, after: int) -> bool:
+        return False
+
+
+class NeverAsksAgain(Room):
+    def try_again(self) -> None:
+        pass
+
+
+class IsSweptInVain(Room):
+    def hear_head(self, standing, *, after: int):
+        return []
+
+
+class CaresOnlyForTheLive(Room):
+    @property
+    def is_empty(self) -> bool:
+        return not self._live
+
+
+class AsksBeforeItReads(Process):
+    """A refill that reads who may see the ticket, and then the events."""
+
+    def refill(self, room: Room) -> Steps:
+        yield
+        after, users = room.begin_refill()
+        log, audience = self.desk.logs[room.key.ticket], room.key.audience
+        allowed = users & log.may_see
+        yield
+        entries, standing = log.page(audience, after), log.standing(audience)
+        yield
+        self.put_out(room.key, room.refill(Page(standing, entries, allowed)))
+
+
+class AsksBeforeItReadsDesk(Desk):
+    make_process = AsksBeforeItReads
+
+
+MISTAKES = [
+    HearsItsHeadAgain,
+    DeliversOverAGap,
+    GoesLiveWithoutWhatCameMeanwhile,
+    HandsOutWhatIsLeft,
+    TurnsNobodyOut,
+    TellsOfAccessDirectly,
+    ForgetsNewcomers,
+    ForgetsWhoIsAhead,
+    LetsInWhoLookedBeforeItBegan,
+    FollowsTwoLogs,
+    NeverAsksAgain,
+    IsSweptInVain,
+    CaresOnlyForTheLive,
+]
