@@ -54,6 +54,8 @@ class Connection:
         self.send: Callable[[Prepared], None] = outbound.send
         self.presence: Literal["online", "away"] = "online"
         self.rooms: dict[int, RoomKey] = {}
+        # Tickets that it is about to be let into, or not.
+        self.entering: set[int] = set()
         self.is_on_desk = False
         self._teams: frozenset[int] = frozenset()
         self.typing_in: set[int] = set()

@@ -94,10 +94,12 @@ class Hub:
         self._watchers: dict[int, set[Connection]] = defaultdict(set)
         self.desk: set[Connection] = set()
         self.layer = Layer(self.hear, self._layer_changed)
-        self.rooms = Rooms(self.layer, self._turn_out)
+        self.rooms = Rooms(self.layer, self._turn_out, self.begin)
         self.attendance = Attendance(self._announce, self.begin)
         self.budget = MessageBudget()
         self.look = Together(look_at, LOOKED_AT_ONCE)
+        # Users and sessions that somebody was told to look at again, and when.
+        self._doubted: dict[int | str, float] = {}
         self._hints: dict[int, Hint] = {}
         self._seated: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -175,6 +177,9 @@ class Hub:
         self._connections.add(connection)
         self._by_user[connection.user_id].add(connection)
         min(self._beats, key=len).add(connection)
+        if self._doubted.keys() & {connection.user_id, connection.signed_in.session}:
+            # They may have ended while this socket signed in, before it could be told.
+            self.begin(self._look_at([connection]))
         known = await self.attendance.arrive(connection)
         return max(known, len(self._by_user[connection.user_id]))
 
@@ -217,6 +222,11 @@ class Hub:
         index[user].discard(connection)
         if not index[user]:
             del index[user]
+
+    def turn_out(self, connection: Connection, key: RoomKey, reason: LeaveReason) -> None:
+        """Out of a room that does not know yet."""
+        self.rooms.leave(key, connection)
+        self._turn_out(connection, key, reason)
 
     def _turn_out(self, member: Member, key: RoomKey, reason: LeaveReason) -> None:
         assert isinstance(member, Connection)
@@ -310,6 +320,7 @@ class Hub:
                 connection.send(frame)
 
     def _hear_check(self, message: Check) -> None:
+        self._doubted |= dict.fromkeys([*message.users, *message.ended], self.now())
         for connection in list(self._connections) if message.ended else []:
             if connection.signed_in.session in message.ended:
                 connection.end(SIGNED_OUT)
@@ -370,6 +381,8 @@ class Hub:
         return SWEEP_SECONDS if self.layer.is_healthy else SWEEP_DEGRADED_SECONDS
 
     async def _sweep(self) -> None:
+        oldest = self.now() - LOOK_AGAIN_SECONDS
+        self._doubted = {key: at for key, at in self._doubted.items() if at > oldest}
         self.attendance.forget_seats()
         await self.rooms.sweep()
         await self.rooms.prune()
@@ -393,7 +406,7 @@ class Hub:
         """
         for start in range(0, len(connections), LOOKED_AT_ONCE):
             some = connections[start : start + LOOKED_AT_ONCE]
-            looks = [Look(each.signed_in, list(each.rooms)) for each in some]
+            looks = [Look(each.signed_in, [*each.rooms, *each.entering]) for each in some]
             for connection, look, looked in zip(
                 some, looks, await in_database(look_at, looks), strict=True
             ):
@@ -408,7 +421,5 @@ class Hub:
             return
         connection.signed_in = connection.signed_in.refreshed(looked.standing)
         hidden = set(look.tickets).difference(looked.seen)
-        for ticket in hidden.intersection(connection.rooms):
-            key = connection.rooms[ticket]
-            self.rooms.leave(key, connection)
-            self._turn_out(connection, key, ACCESS_REVOKED)
+        for ticket in hidden:
+            self.turn_out(connection, RoomKey(ticket, connection.audience), ACCESS_REVOKED)

@@ -6,9 +6,11 @@ that was read together with the access, so it was all committed while the user c
 comes after that head comes from the room, which asks for itself (realtime.room).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from realtime import log
 from realtime.connection import Connection
@@ -17,10 +19,12 @@ from realtime.looking import Look
 from realtime.protocol import MAX_REPLAY, MAX_ROOMS
 from realtime.protocol.commands import DESK, Join
 from realtime.protocol.frames import Bye, ErrorCode, Joined, JoinedDesk, Person, RoomLive
-from realtime.room import Room, RoomKey, Standing
+from realtime.room import RESYNC_REQUIRED, Room, RoomKey, Standing
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,16 @@ async def arrive(
             arrival.room.open(arrival.standing)
         await hub.rooms.subscribe(new)
     except BaseException:
-        for key in entered:
-            hub.rooms.leave(key, connection)
+        _turn_away(hub, connection, entered)
         raise
-    let_in = {arrival.room.key for arrival in arrivals}
-    for key in entered.keys() - let_in:
-        hub.rooms.leave(key, connection)
+    _turn_away(hub, connection, entered.keys() - {arrival.room.key for arrival in arrivals})
     return outcomes
+
+
+def _turn_away(hub: "Hub", connection: Connection, keys: Collection[RoomKey]) -> None:
+    for key in keys:
+        connection.entering.discard(key.ticket)
+        hub.rooms.leave(key, connection)
 
 
 def _enter(hub: "Hub", connection: Connection, wanted: Sequence[Join]) -> dict[RoomKey, Room]:
@@ -87,6 +94,7 @@ def _enter(hub: "Hub", connection: Connection, wanted: Sequence[Join]) -> dict[R
         names.add(join.ticket)
         key = RoomKey(join.ticket, connection.audience)
         connection.rooms.pop(join.ticket, None)
+        connection.entering.add(join.ticket)
         entered[key] = hub.rooms.enter(key, connection)
     return entered
 
@@ -133,6 +141,7 @@ def describe(hub: "Hub", connection: Connection, arrival: Arrival, members: list
     """The answer, which goes out at once. Raises Refused for who was put out by now; from then on
     they are told when that happens."""
     key, standing = arrival.room.key, arrival.standing
+    connection.entering.discard(key.ticket)
     if not arrival.room.is_arriving(connection):
         hub.begin(hub.attendance.stand_up(connection, [key.ticket]))
         raise NOT_FOUND
@@ -150,7 +159,19 @@ def describe(hub: "Hub", connection: Connection, arrival: Arrival, members: list
 
 
 async def go_live(hub: "Hub", connection: Connection, arrival: Arrival) -> None:
-    """Send what the client has missed, then let it in; unless it was put out meanwhile."""
+    """Send what the client has missed, then let it in; unless it was put out meanwhile.
+
+    The command has been answered. When the log cannot be read now, the client is told to read the
+    ticket and to come again.
+    """
+    try:
+        await _go_live(connection, arrival)
+    except Exception as exc:
+        logger.warning("replay_failed", room=arrival.room.key.group, error=repr(exc))
+        hub.turn_out(connection, arrival.room.key, RESYNC_REQUIRED)
+
+
+async def _go_live(connection: Connection, arrival: Arrival) -> None:
     room = arrival.room
     cursor = await _replay(connection, room, arrival.cursor, arrival.standing.head)
     while room.is_arriving(connection):
@@ -166,6 +187,8 @@ async def _replay(connection: Connection, room: Room, cursor: int, upto: int) ->
         entries = room.kept_between(cursor, upto)
         if entries is None:
             entries = await in_database(log.between, room.key, cursor, upto)
+            if not entries:
+                raise LookupError(f"The log of {room.key.group} has a gap after {cursor}.")
             if not room.is_arriving(connection):
                 break
         for entry in entries:

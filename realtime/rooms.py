@@ -1,8 +1,7 @@
 """The rooms of this process: what they need from the layer and from the log."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 from django.db import DatabaseError
@@ -16,17 +15,18 @@ READ_AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 TurnOut = Callable[[Member, RoomKey, LeaveReason], None]
+Begin = Callable[[Awaitable[None]], None]
 
 
 class Rooms:
-    """`turn_out` is called for every member that a room has put out."""
+    """`turn_out` is called for every member that a room has put out; `begin` does work beside
+    everything else."""
 
-    def __init__(self, layer: Layer, turn_out: TurnOut) -> None:
+    def __init__(self, layer: Layer, turn_out: TurnOut, begin: Begin) -> None:
         self._layer = layer
         self._turn_out = turn_out
+        self._begin = begin
         self._rooms: dict[RoomKey, Room] = {}
-        # Held here, because a loop holds its tasks only weakly.
-        self._refills: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -54,7 +54,7 @@ class Rooms:
         """Hear what happens in rooms that were just opened, and what did before we listened."""
         if rooms:
             await asyncio.gather(*(self._layer.subscribe(room.key.group) for room in rooms))
-            self._keep(self.sweep(rooms))
+            self._begin(self.sweep(rooms))
 
     def leave(self, key: RoomKey, member: Member) -> None:
         if room := self._rooms.get(key):
@@ -92,12 +92,7 @@ class Rooms:
                 await self._layer.unsubscribe(key.group)
 
     def _begin_refill(self, room: Room) -> None:
-        self._keep(self._refill(room))
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._refills.add(task)
-        task.add_done_callback(self._refills.discard)
+        self._begin(self._refill(room))
 
     async def _refill(self, room: Room) -> None:
         """One for all members, and nobody who leaves can cancel it."""

@@ -87,15 +87,6 @@ class Process:
         assert self.popen is not None
         return self.popen.wait(seconds)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """It neither runs nor ends, as on a machine that is out of memory."""
-        self.send(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.send(signal.SIGCONT)
-
     @property
     def memory(self) -> float:
         """What it holds of the machine's memory, in MiB."""
@@ -178,11 +169,24 @@ class Cluster:
         """Start whatever does not run, desks at the same time."""
         if self.redis.process is None:
             self.redis.start()
+        self.start_desks()
+
+    def start_desks(self) -> None:
         ended = [desk for desk in self.desks if not desk.is_running]
         for desk in ended:
             desk.start()
         for desk in ended:
             desk.wait_until_ready()
+
+    @contextmanager
+    def redis_paused(self) -> Iterator[None]:
+        """It takes connections and answers nothing."""
+        pid = self.redis.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -32,13 +32,15 @@ from realtime.room import (
 PAGE, KEPT, MAX_REPLAY = 3, 4, 9
 STAFF, CUSTOMERS = (1, 2, 3), (11, 12, 13)
 PEOPLE = (*STAFF, *CUSTOMERS)
+# Whose pages are open: everybody's, and of two people a second one.
+PAGES = (*PEOPLE, STAFF[0], CUSTOMERS[0])
 TICKETS = (0, 1)
 # More layer messages are not under way to one process; the oldest are lost.
 MOST_MESSAGES = 12
 
 Steps = Generator[None, None, None]
 MakeRoom = Callable[[RoomKey, Callable[[Room], None]], Room]
-MakeDesk = Callable[[int], "Desk"]
+MakeDesk = Callable[[int, Sequence[int]], "Desk"]
 
 
 class Unavailable(Exception):
@@ -158,6 +160,10 @@ class Following:
     seq: int = 0
     joined_at: int = 0
     is_live: bool = False
+
+    @property
+    def is_arriving(self) -> bool:
+        return self.state is State.ASKED or (self.state is State.IN and not self.is_live)
 
 
 class Client:
@@ -458,12 +464,13 @@ class Desk:
 
     make_process = Process
 
-    def __init__(self, processes: int = 2, make_room: MakeRoom = Room) -> None:
+    def __init__(
+        self, processes: int = 2, pages: Sequence[int] = PAGES, make_room: MakeRoom = Room
+    ) -> None:
         self.make_room = make_room
         self.logs = [Log(ticket, PEOPLE[ticket :: len(TICKETS)]) for ticket in TICKETS]
         self.processes = [self.make_process(self) for _ in range(processes)]
-        # Everybody has a page open, and two have a second one.
-        self.clients = [Client(self, user) for user in (*PEOPLE, STAFF[0], CUSTOMERS[0])]
+        self.clients = [Client(self, user) for user in pages]
         self.under_way: list[tuple[Process, Steps]] = []
         self.sessions = 0
         self._clock = 0
@@ -608,10 +615,21 @@ class Desk:
                 if room and room.is_member(socket):  # type: ignore[arg-type]
                     client.beats(ticket, room.head)
 
+    # --- For whoever drives the desk ---
+
     def who_arrives(self, ticket: int) -> list[int]:
-        """The users who have sent `room.join` and not had an answer yet."""
+        """The users who have sent `room.join` and are not live yet."""
+        return [each.user for each in self.clients if each.following[ticket].is_arriving]
+
+    def who_is_away(self, ticket: int) -> list[int]:
+        """The users who were told that the ticket is not for them."""
         clients = self.clients
-        return [each.user for each in clients if each.following[ticket].state is State.ASKED]
+        return [each.user for each in clients if each.following[ticket].state is State.AWAY]
+
+    def who_is_out(self, ticket: int) -> list[int]:
+        """The clients that want to come in, by their places."""
+        clients = enumerate(self.clients)
+        return [who for who, each in clients if each.following[ticket].state is State.OUT]
 
     # --- The end ---
 
@@ -680,7 +698,7 @@ def play(desk_of: MakeDesk, sessions: int) -> int:
     while had < sessions:
         seed += 1
         rng = Random(seed)
-        desk = desk_of(rng.choice((1, 2, 2, 3)))
+        desk = desk_of(rng.choice((1, 1, 2, 3)), rng.choice((PAGES, STAFF, CUSTOMERS)))
         try:
             drive(desk, rng)
         except AssertionError as exc:
@@ -696,7 +714,8 @@ def drive(desk: Desk, rng: Random, steps: int = 300) -> None:
     many of one kind, or none of another, comes about (Groce et al., Swarm Testing, 2012).
     """
     weights = [weight * rng.choice((0.2, 1, 1, 3)) for _, weight in ACTIONS]
-    dice = Dice(desk, rng, rng.choice((TICKETS, TICKETS[:1])))
+    tickets = rng.choice((TICKETS, TICKETS[:1]))
+    dice = Dice(desk, rng, tickets, haste=rng.choice((0, 0.5, 0.9)))
     for action, _ in rng.choices(ACTIONS, weights, k=steps):
         action(dice)
     desk.settle()
@@ -709,6 +728,7 @@ class Dice:
     desk: Desk
     rng: Random
     tickets: Sequence[int]
+    haste: float
 
     def number(self) -> int:
         return self.rng.randrange(64)
@@ -720,7 +740,8 @@ class Dice:
         return self.rng.random() < probability
 
     def go_on(self) -> None:
-        self.desk.go_on(self.number())
+        """On some desks what began last overtakes what began before, which waits in the middle."""
+        self.desk.go_on(-1 if self.happens(self.haste) else self.number())
 
     def deliver(self) -> None:
         """In order most of the time; else late, overtaking, or twice."""
@@ -737,21 +758,23 @@ class Dice:
         self.desk.commit(what, is_published=self.happens(0.9))
 
     def change_access(self) -> None:
-        """Half of the time of somebody who is just arriving."""
-        ticket, user = self.ticket(), self.rng.choice(PEOPLE)
-        arriving = self.desk.who_arrives(ticket)
-        if arriving and self.happens(0.5):
-            user = self.rng.choice(arriving)
+        """Often of somebody who is just arriving, or who may come back by it."""
+        ticket = self.ticket()
+        hit = self.desk.who_arrives(ticket) if self.happens(0.6) else self.desk.who_is_away(ticket)
+        user = self.rng.choice(hit or PEOPLE)
         before, after = self.rng.randrange(2), self.rng.randrange(2)
         what = Commit(ticket, user, before, after, self.happens(0.3))
         self.desk.commit(what, is_published=self.happens(0.9))
 
     def join(self) -> None:
-        who, how = self.number(), How.RESUME
-        if self.happens(0.15):
-            how = self.rng.choice(list(How))
+        """Mostly somebody who is not in, and goes on where they were."""
+        ticket, who = self.ticket(), self.number()
+        outside = self.desk.who_is_out(ticket)
+        if outside and self.happens(0.8):
+            who = self.rng.choice(outside)
+        how = self.rng.choice(list(How)) if self.happens(0.15) else How.RESUME
         self.desk.connect(who, self.number())
-        self.desk.join(who, self.ticket(), how)
+        self.desk.join(who, ticket, how)
 
     def leave(self) -> None:
         self.desk.leave(self.number(), self.ticket())
@@ -776,14 +799,14 @@ class Dice:
 
 
 ACTIONS: list[tuple[Callable[[Dice], None], float]] = [
-    (Dice.go_on, 50),
+    (Dice.go_on, 45),
     (Dice.deliver, 12),
     (Dice.lose, 3),
     (Dice.write, 6),
     (Dice.change_access, 6),
-    (Dice.join, 20),
+    (Dice.join, 16),
     (Dice.leave, 2),
-    (Dice.disconnect, 3),
+    (Dice.disconnect, 6),
     (Dice.kill, 0.7),
     (Dice.sweep, 1.5),
     (Dice.beat, 1),

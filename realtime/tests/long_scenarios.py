@@ -19,8 +19,8 @@ async def test_sockets_end_within_a_minute_also_where_nobody_was_told_why(
     cluster.redis.kill()
     # Past the services: no process announces it, nor would it be heard.
     await in_database(User.objects.filter(pk=alice.pk).update, is_active=False)
-    for client in sockets:
-        await client.until(lambda client=client: client.bye is not None, 60)
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(client.socket.wait_closed() for client in sockets))
     assert {await client.closed() for client in sockets} == {4503}
 
 

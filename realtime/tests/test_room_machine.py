@@ -4,10 +4,9 @@
 """
 
 import os
-from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -19,7 +18,6 @@ from realtime.tests.desk_of_rooms import (
     TICKETS,
     Commit,
     Desk,
-    Found,
     How,
     Process,
     Steps,

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 import redis
@@ -247,7 +248,8 @@ class Leaving:
 @pytest.fixture(params=["unassigned", "ticket moved", "participant removed", "agent moved"])
 def leaving(request: pytest.FixtureRequest, ticket: Ticket, charlie: User, dana: User, sam: User):
     own, foreign = Team.objects.create(name="Own"), Team.objects.create(name="Foreign")
-    by_sam = {"actor": sam, "at": timezone.now()}
+    by_sam: dict[str, Any] = {"actor": sam, "at": timezone.now()}
+    act: Callable[[], object]
     put = partial(services.update_ticket, ticket=ticket, **by_sam)
     if request.param == "unassigned":
         put(fields={"team": foreign})

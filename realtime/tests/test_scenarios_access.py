@@ -44,14 +44,13 @@ async def knock(address: str, user: User, way: str, origin: str | None) -> str:
     token, cookie = await in_database(token_of, user), await in_database(cookie_of, user)
     headers = {"cookie": {"Cookie": cookie}, "header": {"Authorization": f"Bearer {token}"}}
     offered: list[Any] = ["desk.v1", *([f"bearer.{token}"] if way == "subprotocol" else [])]
-    address, options = f"{address.replace('http', 'ws', 1)}/ws/", {"subprotocols": offered}
+    address = f"{address.replace('http', 'ws', 1)}/ws/"
+    options: dict[str, Any] = {"subprotocols": offered, "proxy": None}
     if origin is not None:
         options["origin"] = origin
     checked = CheckedSocket()
     try:
-        async with connect(
-            address, additional_headers=headers.get(way, {}), proxy=None, **options
-        ) as socket:
+        async with connect(address, additional_headers=headers.get(way, {}), **options) as socket:
             assert socket.subprotocol == "desk.v1"
             if way == "first frame":
                 await socket.send(json.dumps({"type": "auth", "data": {"token": token}}))
