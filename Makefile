@@ -56,8 +56,12 @@ bench: $(BENCH) ## Measure what the documentation claims (ARGS=assignment for on
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## The long form of the tests that kill servers and try random commands
-	@CHAOS_TICKETS=10000 STATE_MACHINE_EXAMPLES=300 $(BIN)/python -m servicedesk.tests \
-		tickets/tests/test_escalation_at_once.py tickets/tests/test_state_machine.py $(ARGS)
+	@CHAOS_TICKETS=10000 STATE_MACHINE_EXAMPLES=300 HUB_SESSIONS=100000 \
+		$(BIN)/python -m servicedesk.tests tickets/tests/test_escalation_at_once.py \
+		tickets/tests/test_state_machine.py realtime/tests/test_room_machine.py $(ARGS)
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} $(BIN)/python -m servicedesk.tests -n 0 -rP \
+		realtime/tests/test_chaos.py realtime/tests/test_scenarios*.py \
+		realtime/tests/long_scenarios.py $(ARGS)
 
 fresh: $(DEV) ## Clone the last commit, run it from nothing, hold the README's dialogue with it
 	@$(BIN)/python -m servicedesk.tests.fresh_clone

@@ -121,7 +121,7 @@ async def join_many(hub: Hub, connection: Connection, data: said.JoinMany, re: s
     seats = await joining.take_seats(hub, connection, outcomes)
     rest = iter(zip(outcomes, seats, strict=True))
     results = [
-        _desk_result(connection)
+        _desk_result(hub, connection)
         if each.name == said.DESK
         else _result(hub, connection, each.name, *next(rest))
         for each in data.rooms
@@ -149,8 +149,8 @@ def _result(
     return JoinResult(ok=True, **asdict(joined))
 
 
-def _desk_result(connection: Connection) -> JoinResult:
-    if connection.is_on_desk:
+def _desk_result(hub: Hub, connection: Connection) -> JoinResult:
+    if connection in hub.sockets.desk:
         return JoinResult(said.DESK, ok=True)
     return _refused_result(said.DESK, NOT_FOUND)
 
@@ -162,8 +162,7 @@ def _refused_result(name: str, refused: Refused) -> JoinResult:
 
 async def leave(hub: Hub, connection: Connection, data: said.Leave, re: str) -> Answer:
     if data.room == said.DESK:
-        connection.is_on_desk = False
-        hub.desk.discard(connection)
+        hub.sockets.desk.discard(connection)
     else:
         await hub.leave_room(connection, _joined(connection, data.room))
     return Left(data.room)
@@ -260,7 +259,7 @@ async def watch(hub: Hub, connection: Connection, data: said.WatchPresence, re: 
         raise NOT_FOUND
     users = frozenset(data.users)
     # Before the states are read: a change in between is heard, and newer by its version.
-    hub.watch(connection, users)
+    hub.sockets.watch(connection, users)
     return PresenceStates(await hub.attendance.states(sorted(users)))
 
 

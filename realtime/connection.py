@@ -56,7 +56,6 @@ class Connection:
         self.rooms: dict[int, RoomKey] = {}
         # Tickets that it is about to be let into, or not.
         self.entering: set[int] = set()
-        self.is_on_desk = False
         self._teams: frozenset[int] = frozenset()
         self.typing_in: set[int] = set()
         self.watched: frozenset[int] = frozenset()

@@ -6,8 +6,7 @@ it hands to the rooms and users concerned; what was not told, its sweeps find.
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,49 +17,21 @@ import structlog
 from realtime import broadcast
 from realtime.attendance import Attendance
 from realtime.connection import Connection
-from realtime.database import Together, in_database
+from realtime.database import Together
+from realtime.guard import LOOK_AGAIN_SECONDS, LOOKED_AT_ONCE, Guard
 from realtime.layer import Layer
 from realtime.limits import MessageBudget
-from realtime.looking import Look, Looked, look_at
-from realtime.messages import (
-    EVERYBODY,
-    Alive,
-    Changed,
-    Check,
-    Happened,
-    Hint,
-    Message,
-    News,
-    Seated,
-    Typed,
-)
-from realtime.presence import EXPIRE_SECONDS, RENEW_SECONDS, PresenceUnavailable
-from realtime.protocol import HEARTBEAT_SECONDS
-from realtime.protocol.commands import DESK
-from realtime.protocol.frames import (
-    DRAINING,
-    SIGNED_OUT,
-    TOO_SLOW,
-    Bye,
-    Degraded,
-    Heartbeat,
-    Members,
-    Notified,
-    Person,
-    RoomLeft,
-    Touched,
-    TypingStarted,
-    TypingStopped,
-    UserPresence,
-)
-from realtime.protocol.wire import Prepared, prepare, signal
-from realtime.room import ACCESS_REVOKED, Entry, LeaveReason, Member, RoomKey
+from realtime.looking import look_at
+from realtime.messages import EVERYBODY, Alive, Changed, Check, Happened, Message, Seated, Typed
+from realtime.news import NewsDesk
+from realtime.presence import EXPIRE_SECONDS, RENEW_SECONDS
+from realtime.protocol.frames import DRAINING, TOO_SLOW, Degraded, Heartbeat, RoomLeft
+from realtime.protocol.wire import Prepared, prepare
+from realtime.room import Entry, LeaveReason, Member, RoomKey
 from realtime.rooms import Rooms
+from realtime.sockets import Sockets
 
 SWEEP_SECONDS, SWEEP_DEGRADED_SECONDS = 10.0, 2.0
-LOOK_AGAIN_SECONDS = 30.0
-LOOKED_AT_ONCE = 50
-# Hints, members and endings of typing are gathered for so long: many may concern one ticket.
 GATHER_SECONDS = 0.5
 DRAIN_SECONDS = 5.0
 # Those who are sent away come back within this time, not all at once.
@@ -88,25 +59,17 @@ async def drain() -> None:
 class Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._connections: set[Connection] = set()
-        self._by_user: dict[int, set[Connection]] = defaultdict(set)
-        self._beats: list[set[Connection]] = [set() for _ in range(int(HEARTBEAT_SECONDS))]
-        self._watchers: dict[int, set[Connection]] = defaultdict(set)
-        self.desk: set[Connection] = set()
-        self.layer = Layer(self.hear, self._layer_changed)
-        self.rooms = Rooms(self.layer, self._turn_out, self.begin)
-        self.attendance = Attendance(self._announce, self.begin)
-        self.budget = MessageBudget()
-        self.look = Together(look_at, LOOKED_AT_ONCE)
-        # Users and sessions that somebody was told to look at again, and when.
-        self._doubted: dict[int | str, float] = {}
-        self._hints: dict[int, Hint] = {}
-        self._seated: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_empty = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self._connections)
+        self.sockets = Sockets()
+        self.layer = Layer(self.hear, self._layer_changed)
+        self.rooms = Rooms(self.layer, self._was_put_out, self.begin)
+        self.attendance = Attendance(self._announce, self.begin)
+        self.news = NewsDesk(self.sockets, self.rooms, self.attendance, self.now)
+        self.guard = Guard(self.sockets, self.turn_out, self.begin, self.now)
+        self.budget = MessageBudget()
+        # Who joins asks here, together with whoever else does.
+        self.look = Together(look_at, LOOKED_AT_ONCE)
 
     # --- Life --------------------------------------------------------------------------
 
@@ -116,10 +79,10 @@ class Hub:
         await self.layer.subscribe(EVERYBODY)
         self._every(1.0, self._beat)
         self._every(1.0, self._give_up_slow)
-        self._every(GATHER_SECONDS, self._gather)
+        self._every(GATHER_SECONDS, self.news.gather)
         self._every(EXPIRE_SECONDS, self.attendance.expire)
         self._every(RENEW_SECONDS, self._renew)
-        self._every(LOOK_AGAIN_SECONDS, self._look_at_all)
+        self._every(LOOK_AGAIN_SECONDS, self.guard.round)
         self._every(self._sweep_seconds, self._sweep)
 
     async def stop(self) -> None:
@@ -132,10 +95,10 @@ class Hub:
 
     async def drain(self) -> None:
         """Send everybody to another process, and leave when they have gone."""
-        for connection in list(self._connections):
+        for connection in self.sockets:
             wait = random.randrange(COME_BACK_MS)  # noqa: S311
             connection.end(msgspec.structs.replace(DRAINING, retry_after_ms=wait))
-        if self._connections:
+        if self.sockets:
             self._is_empty.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_empty.wait(), DRAIN_SECONDS)
@@ -174,33 +137,24 @@ class Hub:
 
     async def add(self, connection: Connection) -> int:
         """Answers how many sockets the user has, over all processes where that is known."""
-        self._connections.add(connection)
-        self._by_user[connection.user_id].add(connection)
-        min(self._beats, key=len).add(connection)
-        if self._doubted.keys() & {connection.user_id, connection.signed_in.session}:
-            # They may have ended while this socket signed in, before it could be told.
-            self.begin(self._look_at([connection]))
+        self.sockets.add(connection)
+        self.guard.greet(connection)
         known = await self.attendance.arrive(connection)
-        return max(known, len(self._by_user[connection.user_id]))
+        return max(known, len(self.sockets.of_user(connection.user_id)))
 
     async def remove(self, connection: Connection) -> None:
         """Whatever it was in. Safe to call for one that never was added."""
-        if connection not in self._connections:
+        if connection not in self.sockets:
             return
-        self._connections.discard(connection)
+        self.sockets.remove(connection)
         connection.forget_token()
-        self._forget(self._by_user, connection.user_id, connection)
-        for beat in self._beats:
-            beat.discard(connection)
-        self.watch(connection, frozenset())
-        self.desk.discard(connection)
-        tickets = list(connection.rooms)
+        tickets = [*connection.rooms, *connection.entering]
         for ticket in tickets:
-            self.rooms.leave(connection.rooms.pop(ticket), connection)
+            self.rooms.leave(RoomKey(ticket, connection.audience), connection)
         self.attendance.stop_typing(connection, tickets)
         await self.attendance.stand_up(connection, tickets)
         await self.attendance.depart(connection)
-        if not self._connections:
+        if not self.sockets:
             self._is_empty.set()
 
     async def leave_room(self, connection: Connection, ticket: int) -> None:
@@ -209,26 +163,12 @@ class Hub:
             self.attendance.stop_typing(connection, [ticket])
             await self.attendance.stand_up(connection, [ticket])
 
-    def watch(self, connection: Connection, users: frozenset[int]) -> None:
-        """Tell this socket of the presence of these users, and of no others."""
-        for user in connection.watched - users:
-            self._forget(self._watchers, user, connection)
-        for user in users - connection.watched:
-            self._watchers[user].add(connection)
-        connection.watched = users
-
-    @staticmethod
-    def _forget(index: dict[int, set[Connection]], user: int, connection: Connection) -> None:
-        index[user].discard(connection)
-        if not index[user]:
-            del index[user]
-
     def turn_out(self, connection: Connection, key: RoomKey, reason: LeaveReason) -> None:
-        """Out of a room that does not know yet."""
+        """Out of a room that does not know of it."""
         self.rooms.leave(key, connection)
-        self._turn_out(connection, key, reason)
+        self._was_put_out(connection, key, reason)
 
-    def _turn_out(self, member: Member, key: RoomKey, reason: LeaveReason) -> None:
+    def _was_put_out(self, member: Member, key: RoomKey, reason: LeaveReason) -> None:
         assert isinstance(member, Connection)
         if member.rooms.pop(key.ticket, None) is None:
             # Not let in yet, and perhaps never to be: the answer to their command says so.
@@ -242,7 +182,7 @@ class Hub:
     def hears(self, group: str) -> bool:
         """Whether somebody here listens. Called from any thread."""
         if group == EVERYBODY:
-            return bool(self._connections)
+            return bool(self.sockets)
         return self.rooms.get(RoomKey.of_group(group)) is not None
 
     def tell(self, message: Message) -> None:
@@ -261,79 +201,17 @@ class Hub:
                 key = RoomKey(message.ticket, message.audience)
                 frame = Prepared(message.frame)
                 self.rooms.hear(key, Entry(message.seq, frame, message.may_change_access))
-            case Typed():
-                self._hear_typed(message)
-            case Seated(ticket):
-                self._seated.add(ticket)
-            case Changed(user, state, version):
-                self._tell(
-                    self._watchers.get(user, ()),
-                    None,
-                    UserPresence(user, state, version),
-                    "presence.changed",
-                )
-            case Hint():
-                self._hints[message.ticket] = message
-            case News(user, pk, kind, ticket):
-                news = Notified(pk, kind, ticket)
-                self._tell(self._by_user.get(user, ()), None, news, "notification.created")
             case Check():
-                self._hear_check(message)
+                self.guard.hear(message)
             case Alive():
-                pass
-
-    def _hear_typed(self, message: Typed) -> None:
-        ticket, person, typing = message.ticket, message.person, self.attendance.typing
-        if not message.started:
-            if writing := typing.stopped(ticket, person.id):
-                self._say_stopped(ticket, person, internal=writing.internal)
-            return
-        if not self.rooms.has_ticket(ticket):
-            return
-        now = self.now()
-        if typing.started(ticket, person, now, internal=message.internal):
-            self._say_note_began(ticket, person)
-        told = TypingStarted(person, message.internal)
-        self._say(ticket, told, "typing.started", person.id, internal=message.internal)
-
-    def _say_stopped(self, ticket: int, person: Person, *, internal: bool) -> None:
-        self._say(ticket, TypingStopped(person), "typing.stopped", person.id, internal=internal)
-
-    def _say_note_began(self, ticket: int, person: Person) -> None:
-        """What was going to be a reply became a note: for the customer the writing has ended."""
-        if room := self.rooms.get(RoomKey(ticket, "customer")):
-            ended = signal(room.key.name, TypingStopped(person), "typing.stopped")
-            room.say(ended, but_not_user=person.id)
-
-    def _say(self, ticket: int, data: Any, event: str, user: int, *, internal: bool) -> None:
-        """To all who have the ticket open, but not to whom it is about; notes only to staff."""
-        frame = signal(f"ticket:{ticket}", data, event)
-        for room in self.rooms.of_ticket(ticket, with_customers=not internal):
-            room.say(frame, but_not_user=user)
-
-    def _tell(
-        self, sockets: Collection[Connection], room: str | None, data: Any, event: str
-    ) -> None:
-        if sockets:
-            frame = signal(room, data, event)
-            for connection in sockets:
-                connection.send(frame)
-
-    def _hear_check(self, message: Check) -> None:
-        self._doubted |= dict.fromkeys([*message.users, *message.ended], self.now())
-        for connection in list(self._connections) if message.ended else []:
-            if connection.signed_in.session in message.ended:
-                connection.end(SIGNED_OUT)
-        concerned = [each for user in message.users for each in self._by_user.get(user, ())]
-        if concerned:
-            self.begin(self._look_at(concerned))
+                pass  # the layer keeps these to itself
+            case _:
+                self.news.hear(message)
 
     # --- Rounds ------------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        beat = self._beats.pop(0)
-        self._beats.append(beat)
-        for connection in beat:
+        for connection in self.sockets.next_beat():
             rooms = [self.rooms.get(key) for key in connection.rooms.values()]
             # Who is still being sent what they missed is not behind.
             live = [room for room in rooms if room and room.is_member(connection)]
@@ -341,48 +219,17 @@ class Hub:
 
     async def _give_up_slow(self) -> None:
         now = self.now()
-        for connection in self._connections:
+        for connection in self.sockets:
             if connection.outbound.has_stalled(now):
                 connection.end(TOO_SLOW)
 
-    async def _gather(self) -> None:
-        for ticket, writing in self.attendance.typing.expire(self.now()):
-            self._say_stopped(ticket, writing.person, internal=writing.internal)
-        hints, self._hints = self._hints, {}
-        for hint in hints.values():
-            self._say_touched(hint)
-        seated, self._seated = self._seated, set()
-        for ticket in seated:
-            if self.rooms.has_ticket(ticket):
-                await self._say_members(ticket)
-
-    def _say_touched(self, hint: Hint) -> None:
-        told = Touched(hint.ticket)
-        concerned = [each for each in self.desk if each.is_concerned(hint.team, hint.people)]
-        self._tell(concerned, DESK, told, "ticket.touched")
-        if hint.is_public:
-            customers = [
-                each
-                for user in hint.people
-                for each in self._by_user.get(user, ())
-                if each.audience == "customer"
-            ]
-            self._tell(customers, None, told, "ticket.touched")
-
-    async def _say_members(self, ticket: int) -> None:
-        with suppress(PresenceUnavailable):
-            told = Members(await self.attendance.seated(ticket))
-            self._say(ticket, told, "room.members", 0, internal=False)
-
     async def _renew(self) -> None:
-        await self.attendance.renew(list(self._connections))
+        await self.attendance.renew(list(self.sockets))
 
     def _sweep_seconds(self) -> float:
         return SWEEP_SECONDS if self.layer.is_healthy else SWEEP_DEGRADED_SECONDS
 
     async def _sweep(self) -> None:
-        oldest = self.now() - LOOK_AGAIN_SECONDS
-        self._doubted = {key: at for key, at in self._doubted.items() if at > oldest}
         self.attendance.forget_seats()
         await self.rooms.sweep()
         await self.rooms.prune()
@@ -390,36 +237,8 @@ class Hub:
     async def _layer_changed(self, is_healthy: bool) -> None:
         log.warning("channel_layer", healthy=is_healthy)
         frame = prepare(Degraded(active=not is_healthy))
-        for connection in self._connections:
+        for connection in self.sockets:
             connection.send(frame)
         self.begin(self.rooms.sweep())
         if is_healthy:
             self.begin(self._renew())
-
-    async def _look_at_all(self) -> None:
-        await self._look_at(list(self._connections))
-
-    async def _look_at(self, connections: list[Connection]) -> None:
-        """Close the sockets of who may not stay, and take others out of what they may not see.
-
-        What was announced is found at once, what the announcement of was lost in the next round.
-        """
-        for start in range(0, len(connections), LOOKED_AT_ONCE):
-            some = connections[start : start + LOOKED_AT_ONCE]
-            looks = [Look(each.signed_in, [*each.rooms, *each.entering]) for each in some]
-            for connection, look, looked in zip(
-                some, looks, await in_database(look_at, looks), strict=True
-            ):
-                if connection.signed_in is look.signed_in:  # else it has another session by now
-                    self._judge(connection, look, looked)
-                if connection.is_on_desk:
-                    await connection.learn_teams()
-
-    def _judge(self, connection: Connection, look: Look, looked: Looked) -> None:
-        if isinstance(looked.standing, Bye):
-            connection.end(looked.standing)
-            return
-        connection.signed_in = connection.signed_in.refreshed(looked.standing)
-        hidden = set(look.tickets).difference(looked.seen)
-        for ticket in hidden:
-            self.turn_out(connection, RoomKey(ticket, connection.audience), ACCESS_REVOKED)

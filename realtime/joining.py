@@ -47,7 +47,6 @@ class Arrival:
 
 
 NOT_FOUND = Refused("not_found", "There is no such room for you.")
-LOOK_AGAIN = Refused("unavailable", "The room has only just begun; join again.", None, 500)
 TOO_MANY_ROOMS = Refused("room_limit", f"A connection has at most {MAX_ROOMS} rooms.")
 
 
@@ -114,14 +113,13 @@ def _judge(
         return NOT_FOUND
     cursor = join.last_seq if isinstance(join.last_seq, int) else standing.head
     is_other_log = isinstance(join.epoch, str) and join.epoch != standing.epoch
-    if is_other_log or not 0 <= standing.head - cursor <= MAX_REPLAY:
+    can_continue = room.continues(standing) and not is_other_log
+    if not can_continue or not 0 <= standing.head - cursor <= MAX_REPLAY:
         return Refused(
             "resync_required",
             "The log cannot be continued from there; read the ticket and join from its stream.",
             {"snapshot": f"/api/tickets/{join.ticket}/", "head": standing.head},
         )
-    if not room.continues(standing):
-        return LOOK_AGAIN
     return Arrival(room, standing, cursor)
 
 
@@ -202,7 +200,6 @@ async def join_desk(hub: "Hub", connection: Connection) -> JoinedDesk:
     """The agents' room, in which they hear that tickets of theirs have changed. Raises Refused."""
     if connection.audience != "staff":
         raise NOT_FOUND
-    connection.is_on_desk = True
     await connection.learn_teams()
-    hub.desk.add(connection)
+    hub.sockets.desk.add(connection)
     return JoinedDesk(DESK)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -131,23 +131,44 @@ class Desk(Process):
         return json.loads(content) if content else None
 
 
+def environment_of(folder: Path, redis_url: str = "") -> dict[str, str]:
+    """For a program that shares the database of the tests; it keeps its files in `folder`."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "servicedesk.settings.testing",
+        "DATABASE_URL": database_url(),
+        "REDIS_URL": redis_url,
+        "DESK_HOME": str(folder),
+    }
+
+
+def new_desk(folder: Path, redis_url: str = "") -> Desk:
+    """One that is not started yet; without Redis it is the only one that its sockets know of."""
+    port = free_port()
+    arguments = ["manage.py", "serve", "--port", str(port), "--grace", "5"]
+    log = folder / f"desk-{port}.log"
+    return Desk(arguments, environment_of(folder, redis_url), log, port=port)
+
+
+@contextmanager
+def lone_desk(folder: Path) -> Iterator[Desk]:
+    """One desk without Redis, as `make run` has it."""
+    desk = new_desk(folder)
+    try:
+        desk.start()
+        desk.wait_until_ready()
+        yield desk
+    finally:
+        desk.kill()
+
+
 @dataclass
 class Cluster:
     """Desks that share a database and a Redis."""
 
     redis: Server
     folder: Path
-    desks: list[Desk] = field(default_factory=list)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "servicedesk.settings.testing",
-            "DATABASE_URL": database_url(),
-            "REDIS_URL": self.redis.url,
-            "DESK_HOME": str(self.folder),
-        }
+    desks: list[Desk]
 
     @property
     def channel_layers(self) -> dict[str, Any]:
@@ -157,13 +178,8 @@ class Cluster:
 
     def program(self, name: str, *arguments: str) -> Process:
         """One that is not started yet."""
-        return Process(list(arguments), self.environment, self.folder / f"{name}.log")
-
-    def add_desk(self) -> None:
-        port = free_port()
-        arguments = ["manage.py", "serve", "--port", str(port), "--grace", "5"]
-        log = self.folder / f"desk-{port}.log"
-        self.desks.append(Desk(arguments, self.environment, log, port=port))
+        environment = environment_of(self.folder, self.redis.url)
+        return Process(list(arguments), environment, self.folder / f"{name}.log")
 
     def heal(self) -> None:
         """Start whatever does not run, desks at the same time."""
@@ -193,9 +209,7 @@ class Cluster:
 def running_cluster(folder: Path, count: int = 2) -> Iterator[Cluster]:
     """So many desks, each on a port of its own."""
     with own_redis() as redis:
-        cluster = Cluster(redis, folder)
-        for _ in range(count):
-            cluster.add_desk()
+        cluster = Cluster(redis, folder, [new_desk(folder, redis.url) for _ in range(count)])
         try:
             cluster.heal()
             yield cluster

@@ -18,6 +18,7 @@ from typing import Any
 from realtime.protocol.wire import Prepared
 from realtime.room import (
     ACCESS_REVOKED,
+    RESYNC_REQUIRED,
     Audience,
     Entry,
     LeaveReason,
@@ -161,10 +162,6 @@ class Following:
     joined_at: int = 0
     is_live: bool = False
 
-    @property
-    def is_arriving(self) -> bool:
-        return self.state is State.ASKED or (self.state is State.IN and not self.is_live)
-
 
 class Client:
     """Somebody's page: it keeps its cursors when its socket is cut, and checks what it gets."""
@@ -224,7 +221,7 @@ class Client:
             following.state = State.AWAY
             return
         following.state = State.OUT
-        if reason == "resync_required":
+        if reason == RESYNC_REQUIRED:
             following.epoch = ""
 
     def hears_that_it_may_see(self, ticket: int) -> None:
@@ -306,6 +303,22 @@ class Process:
             if member.rooms.pop(key.ticket, None) is not None:
                 member.tell(member.client.left, key.ticket, reason)
 
+    def look_at(self, socket: Socket) -> Steps:
+        """As the hub, in its rounds and when it is told that access has changed."""
+        yield
+        tickets = {*socket.rooms, *socket.joins}
+        yield
+        try:
+            self.desk.read()
+        except Unavailable:
+            return
+        hidden = [each for each in tickets if socket.user_id not in self.desk.logs[each].may_see]
+        yield
+        for ticket in hidden:
+            key = RoomKey(ticket, socket.client.audience)
+            self.leave(key, socket)
+            self.put_out(key, [(socket, ACCESS_REVOKED)])
+
     # --- Sweeping and refilling ---
 
     def sweep(self, rooms: Sequence[Room] | None = None) -> Steps:
@@ -384,7 +397,11 @@ class Process:
             return
         socket.rooms[ticket] = key
         socket.tell(socket.client.joined, ticket, standing.epoch, cursor)
-        yield from self._go_live(room, socket, cursor, standing.head)
+        try:
+            yield from self._go_live(room, socket, cursor, standing.head)
+        except (Unavailable, LookupError):
+            self.leave(key, socket)
+            self.put_out(key, [(socket, RESYNC_REQUIRED)])
 
     def _arrive(
         self, room: Room, socket: Socket, last_seq: int | None, epoch: str | None
@@ -398,10 +415,9 @@ class Process:
             raise Refused("not_found")
         cursor = standing.head if last_seq is None else last_seq
         is_other_log = epoch is not None and epoch != standing.epoch
-        if is_other_log or not 0 <= standing.head - cursor <= MAX_REPLAY:
-            raise Refused("resync_required")
-        if not room.continues(standing):
-            raise Refused("unavailable")
+        can_continue = room.continues(standing) and not is_other_log
+        if not can_continue or not 0 <= standing.head - cursor <= MAX_REPLAY:
+            raise Refused(RESYNC_REQUIRED)
         is_new = not room.is_open
         room.open(standing)
         if is_new:
@@ -428,6 +444,8 @@ class Process:
                 log = self.desk.logs[room.key.ticket]
                 entries = log.page(room.key.audience, cursor, upto)
                 yield
+                if not entries:
+                    raise LookupError
                 if not room.is_arriving(socket):
                     break
             for entry in entries:
@@ -473,6 +491,7 @@ class Desk:
         self.clients = [Client(self, user) for user in pages]
         self.under_way: list[tuple[Process, Steps]] = []
         self.sessions = 0
+        self.came_last = (TICKETS[0], PEOPLE[0])
         self._clock = 0
         self._is_failing = False
 
@@ -550,6 +569,7 @@ class Desk:
         if socket is None or ticket in socket.joins:
             return
         if client.following[ticket].state is not State.AWAY:
+            self.came_last = (ticket, client.user)
             last_seq, epoch = client.begins(ticket, how)
             steps = socket.process.join(socket, ticket, last_seq, epoch)
             next(steps)
@@ -594,6 +614,11 @@ class Desk:
         here = self.processes[process % len(self.processes)]
         self.begin(here, here.sweep())
 
+    def look_at(self, who: int) -> None:
+        """May this client stay where it is?"""
+        if socket := self.clients[who % len(self.clients)].socket:
+            self.begin(socket.process, socket.process.look_at(socket))
+
     def fail(self) -> None:
         """The next look at the database does not succeed."""
         self._is_failing = True
@@ -616,10 +641,6 @@ class Desk:
                     client.beats(ticket, room.head)
 
     # --- For whoever drives the desk ---
-
-    def who_arrives(self, ticket: int) -> list[int]:
-        """The users who have sent `room.join` and are not live yet."""
-        return [each.user for each in self.clients if each.following[ticket].is_arriving]
 
     def who_is_away(self, ticket: int) -> list[int]:
         """The users who were told that the ticket is not for them."""
@@ -758,10 +779,13 @@ class Dice:
         self.desk.commit(what, is_published=self.happens(0.9))
 
     def change_access(self) -> None:
-        """Often of somebody who is just arriving, or who may come back by it."""
-        ticket = self.ticket()
-        hit = self.desk.who_arrives(ticket) if self.happens(0.6) else self.desk.who_is_away(ticket)
-        user = self.rng.choice(hit or PEOPLE)
+        """Often of who has come in last, or of somebody who may come back by it."""
+        ticket, user = self.ticket(), self.rng.choice(PEOPLE)
+        away = self.desk.who_is_away(ticket)
+        if self.happens(0.5):
+            ticket, user = self.desk.came_last
+        elif away and self.happens(0.7):
+            user = self.rng.choice(away)
         before, after = self.rng.randrange(2), self.rng.randrange(2)
         what = Commit(ticket, user, before, after, self.happens(0.3))
         self.desk.commit(what, is_published=self.happens(0.9))
@@ -772,7 +796,7 @@ class Dice:
         outside = self.desk.who_is_out(ticket)
         if outside and self.happens(0.8):
             who = self.rng.choice(outside)
-        how = self.rng.choice(list(How)) if self.happens(0.15) else How.RESUME
+        how = self.rng.choice(list(How)) if self.happens(0.1) else How.RESUME
         self.desk.connect(who, self.number())
         self.desk.join(who, ticket, how)
 
@@ -788,6 +812,9 @@ class Dice:
     def sweep(self) -> None:
         self.desk.sweep(self.number())
 
+    def look_at(self) -> None:
+        self.desk.look_at(self.number())
+
     def beat(self) -> None:
         self.desk.beat()
 
@@ -799,17 +826,18 @@ class Dice:
 
 
 ACTIONS: list[tuple[Callable[[Dice], None], float]] = [
-    (Dice.go_on, 45),
+    (Dice.go_on, 70),
     (Dice.deliver, 12),
     (Dice.lose, 3),
     (Dice.write, 6),
     (Dice.change_access, 6),
-    (Dice.join, 16),
+    (Dice.join, 14),
     (Dice.leave, 2),
-    (Dice.disconnect, 6),
-    (Dice.kill, 0.7),
+    (Dice.disconnect, 4),
+    (Dice.kill, 0.5),
     (Dice.sweep, 1.5),
+    (Dice.look_at, 1),
     (Dice.beat, 1),
-    (Dice.fail, 1),
+    (Dice.fail, 0.5),
     (Dice.begin_anew, 0.1),
 ]

@@ -12,10 +12,9 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def desks(db, settings, tmp_path):
+def desks(db, tmp_path):
     """Three processes of this test alone."""
     with running_cluster(tmp_path, count=3) as cluster:
-        settings.CHANNEL_LAYERS = cluster.channel_layers
         yield cluster
 
 

@@ -4,9 +4,10 @@
 """
 
 import os
+from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -18,17 +19,19 @@ from realtime.tests.desk_of_rooms import (
     TICKETS,
     Commit,
     Desk,
+    Found,
     How,
     Process,
     Steps,
     play,
 )
 
-SESSIONS = int(os.environ.get("HUB_SESSIONS", "10000"))
-# A mistake that needs more sessions than this would slip through `make test`.
-ENOUGH = 10_000
+pytestmark = pytest.mark.once
+SESSIONS = int(os.environ.get("HUB_SESSIONS", "20000"))
+# Each mistake below is found long before that.
+ENOUGH = 50_000
 HOW = settings(
-    max_examples=max(50, SESSIONS // 200),
+    max_examples=max(100, SESSIONS // 100),
     stateful_step_count=60,
     deadline=None,
     database=None,
@@ -119,6 +122,10 @@ class Rooms(RuleBasedStateMachine):
     @rule(process=which)
     def sweep(self, process):
         self.desk.sweep(process)
+
+    @rule(who=which)
+    def look_at(self, who):
+        self.desk.look_at(who)
 
     @rule()
     def fail(self):
@@ -237,11 +244,11 @@ class AsksBeforeItReads(Process):
         self.put_out(room.key, room.refill(Page(standing, entries, allowed)))
 
 
-class AsksBeforeItReadsDesk(Desk):
+class DeskThatAsksBeforeItReads(Desk):
     make_process = AsksBeforeItReads
 
 
-MISTAKES = [
+MISTAKES: list[type[Room]] = [
     HearsItsHeadAgain,
     DeliversOverAGap,
     GoesLiveWithoutWhatCameMeanwhile,
@@ -256,3 +263,25 @@ MISTAKES = [
     IsSweptInVain,
     CaresOnlyForTheLive,
 ]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[each.__name__ for each in MISTAKES])
+def test_a_mistake_in_a_room_is_found(mistake) -> None:
+    """Else it would prove nothing."""
+    with pytest.raises(Found):
+        play(partial(Desk, make_room=mistake), ENOUGH)
+
+
+def test_a_refill_that_asks_before_it_reads_is_found() -> None:
+    with pytest.raises(Found):
+        play(DeskThatAsksBeforeItReads, ENOUGH)
+
+
+def test_hypothesis_finds_a_mistake_too() -> None:
+    class Machine(Rooms):
+        make_room = ForgetsWhoIsAhead
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Machine, settings=settings(HOW, phases=[Phase.generate], print_blob=False)
+        )

@@ -172,6 +172,6 @@ async def test_a_deactivation_of_which_nobody_was_told_ends_sockets_in_the_next_
         # Past the services, so that nothing is announced.
         await in_database(User.objects.filter(pk=alice.pk).update, is_active=False)
         hub = await get_hub()
-        await hub._look_at_all()
+        await hub.guard.round()
         assert await socket.is_told_bye(4503, "account_disabled")
         assert (await untouched.ask("ping"))["type"] == "pong"

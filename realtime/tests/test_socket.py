@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agents import sessions
 from agents.services import update_user
-from realtime import commands, hub, protocol
+from realtime import commands, protocol, sockets
 from realtime.tests.sockets import PATIENCE, bearer, opened
 
 OURS = (b"origin", b"http://testserver")
@@ -298,7 +298,7 @@ async def test_nothing_is_said_after_bye(db):
 
 async def test_a_heartbeat_comes_by_itself(headers, monkeypatch):
     # Each second one of so many groups of sockets has its turn.
-    monkeypatch.setattr(hub, "HEARTBEAT_SECONDS", 1.0)
+    monkeypatch.setattr(sockets, "HEARTBEAT_SECONDS", 1.0)
     async with opened(headers) as socket:
         await socket.hears()
         assert await socket.hears() == {"type": "hb", "heads": {}}

@@ -1,0 +1,83 @@
+"""Whether sockets may stay, and what they may still see: looked at again when something happened,
+and now and then in case that we were not told."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from realtime.connection import Connection
+from realtime.database import in_database
+from realtime.looking import Look, Looked, look_at
+from realtime.messages import Check
+from realtime.protocol.frames import SIGNED_OUT, Bye
+from realtime.room import ACCESS_REVOKED, LeaveReason, RoomKey
+from realtime.sockets import Sockets
+
+LOOK_AGAIN_SECONDS = 30.0
+LOOKED_AT_ONCE = 50
+
+TurnOut = Callable[[Connection, RoomKey, LeaveReason], None]
+
+
+class Guard:
+    """`turn_out` takes a socket out of a room, `begin` does work beside everything else, `now` is a
+    clock that does not jump."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        turn_out: TurnOut,
+        begin: Callable[[Awaitable[None]], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._sockets = sockets
+        self._turn_out = turn_out
+        self._begin = begin
+        self._now = now
+        # Users and sessions of which we were told lately, and when.
+        self._doubted: dict[int | str, float] = {}
+
+    def hear(self, message: Check) -> None:
+        self._doubted |= dict.fromkeys([*message.users, *message.ended], self._now())
+        if message.ended:
+            for connection in self._sockets:
+                if connection.signed_in.session in message.ended:
+                    connection.end(SIGNED_OUT)
+        self._look(self._sockets.of_users(message.users))
+
+    def greet(self, connection: Connection) -> None:
+        """Of a socket that was just added. Its session may have ended while it signed in, when it
+        could not be found yet."""
+        if self._doubted.keys() & {connection.user_id, connection.signed_in.session}:
+            self._look([connection])
+
+    async def round(self) -> None:
+        """Every 30 seconds: what we were not told is found here."""
+        oldest = self._now() - LOOK_AGAIN_SECONDS
+        self._doubted = {key: at for key, at in self._doubted.items() if at > oldest}
+        await self.look(list(self._sockets))
+
+    def _look(self, connections: Sequence[Connection]) -> None:
+        if connections:
+            self._begin(self.look(connections))
+
+    async def look(self, connections: Sequence[Connection]) -> None:
+        """Close the sockets of who may not stay, and take the others out of what they may not see
+        any more."""
+        for start in range(0, len(connections), LOOKED_AT_ONCE):
+            await self._look_at(connections[start : start + LOOKED_AT_ONCE])
+
+    async def _look_at(self, connections: Collection[Connection]) -> None:
+        looks = [Look(each.signed_in, [*each.rooms, *each.entering]) for each in connections]
+        answers = await in_database(look_at, looks)
+        for connection, look, looked in zip(connections, looks, answers, strict=True):
+            if connection.signed_in is look.signed_in:  # else it has another session by now
+                self._judge(connection, look, looked)
+            if connection in self._sockets.desk:
+                await connection.learn_teams()
+
+    def _judge(self, connection: Connection, look: Look, looked: Looked) -> None:
+        if isinstance(looked.standing, Bye):
+            connection.end(looked.standing)
+            return
+        connection.signed_in = connection.signed_in.refreshed(looked.standing)
+        for ticket in set(look.tickets).difference(looked.seen):
+            self._turn_out(connection, RoomKey(ticket, connection.audience), ACCESS_REVOKED)
