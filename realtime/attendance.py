@@ -105,6 +105,7 @@ class Attendance:
         come since is said by `room.members`. So a room into which a thousand come back at once is
         not read a thousand times.
         """
+        connection.seats.add(ticket)
         view = (ticket, connection.name, viewer_of(connection.person))
         self._to_seat.append(view)
         if len(self._to_seat) == 1:
@@ -128,13 +129,18 @@ class Attendance:
         return people
 
     async def stand_up(self, connection: Connection, tickets: Collection[int]) -> None:
-        self._to_seat = [view for view in self._to_seat if view[1] != connection.name]
-        try:
-            for ticket in tickets:
-                if await self._store.unview(ticket, connection.name, now=time.time()):
-                    self._announce(Seated(ticket))
-        except PresenceUnavailable:
-            return
+        """Of the tickets, those that it looks at."""
+        left = connection.seats.intersection(tickets)
+        connection.seats -= left
+        self._to_seat = [
+            view for view in self._to_seat if view[1] != connection.name or view[0] not in left
+        ]
+        await asyncio.gather(*(self._unview(ticket, connection.name) for ticket in left))
+
+    async def _unview(self, ticket: int, name: str) -> None:
+        with suppress(PresenceUnavailable):
+            if await self._store.unview(ticket, name, now=time.time()):
+                self._announce(Seated(ticket))
 
     async def seated(self, ticket: int) -> list[Person]:
         """Raises PresenceUnavailable."""

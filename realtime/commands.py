@@ -19,9 +19,11 @@ from realtime.connection import Connection
 from realtime.database import in_database
 from realtime.hub import Hub
 from realtime.joining import NOT_FOUND, Refused
+from realtime.log import audience_of
 from realtime.presence import PresenceUnavailable
 from realtime.protocol import commands as said
 from realtime.protocol.frames import (
+    SIGNED_OUT,
     Bye,
     Error,
     JoinedMany,
@@ -94,6 +96,9 @@ async def refresh(hub: Hub, connection: Connection, data: said.Auth, re: str) ->
         raise Refused(code, str(exc)) from exc
     if signed_in.user.pk != connection.user_id:
         raise Refused("not_authenticated", "The token is somebody else's.")
+    if audience_of(signed_in.user) != connection.audience:
+        connection.end(SIGNED_OUT)
+        raise Refused("not_authenticated", "You have another role now; connect again.")
     connection.sign_in(signed_in)
     return Refreshed(iso(signed_in.token_expires_at) or "")
 

@@ -48,6 +48,8 @@ class Connection:
         self, name: str, signed_in: SignedIn, outbound: Outbound, end: Callable[[Bye], None]
     ) -> None:
         self.name = name
+        # For life: whoever becomes somebody else comes again.
+        self.audience: Audience = audience_of(signed_in.user)
         self._timers: list[asyncio.TimerHandle] = []
         self.sign_in(signed_in)
         self.outbound = outbound
@@ -56,11 +58,13 @@ class Connection:
         self.rooms: dict[int, RoomKey] = {}
         # Tickets that it is about to be let into, or not.
         self.entering: set[int] = set()
+        # Tickets that it is known to look at.
+        self.seats: set[int] = set()
         self._teams: frozenset[int] = frozenset()
         self.typing_in: set[int] = set()
         self.watched: frozenset[int] = frozenset()
         self._end = end
-        self._is_ending = False
+        self.is_ending = False
 
     def sign_in(self, signed_in: SignedIn) -> None:
         """With a token that ends: say so a minute before, and close when it does."""
@@ -88,10 +92,6 @@ class Connection:
     @property
     def user_id(self) -> int:
         return self.signed_in.user.pk
-
-    @property
-    def audience(self) -> Audience:
-        return audience_of(self.user)
 
     @property
     def person(self) -> Person:
@@ -123,6 +123,6 @@ class Connection:
 
     def end(self, bye: Bye) -> None:
         """Say good-bye and close, once. Returns at once."""
-        if not self._is_ending:
-            self._is_ending = True
+        if not self.is_ending:
+            self.is_ending = True
             self._end(bye)

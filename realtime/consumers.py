@@ -18,7 +18,7 @@ from realtime.outbound import Outbound, outbound_for
 from realtime.protocol import frames
 from realtime.protocol.commands import Auth
 from realtime.protocol.frames import Bye
-from realtime.protocol.wire import BadFrame, decode, decode_data, prepare
+from realtime.protocol.wire import BadFrame, decode, decode_data, has_good_id, prepare
 
 log = structlog.get_logger(__name__)
 MAX_BAD_FRAMES = 10
@@ -102,7 +102,8 @@ class DeskConsumer(AsyncWebsocketConsumer):
             wait = self.budget.take(self.hub.now())
             command = decode(text_data)
             if wait:
-                refusal = frames.Error(command.id or None, "rate_limited", "Slow down.", wait)
+                re = command.id if has_good_id(command) else None
+                refusal = frames.Error(re, "rate_limited", "Slow down.", wait)
                 self.outbound.send(prepare(refusal))
             elif self.connection is None:
                 await self._introduce(command)

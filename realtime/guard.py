@@ -1,18 +1,27 @@
 """Whether sockets may stay, and what they may still see: looked at again when something happened,
 and now and then in case that we were not told."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import structlog
+from django.db import DatabaseError
 
 from realtime.connection import Connection
 from realtime.database import in_database
+from realtime.log import audience_of
 from realtime.looking import Look, Looked, look_at
 from realtime.messages import Check
 from realtime.protocol.frames import SIGNED_OUT, Bye
-from realtime.room import ACCESS_REVOKED, LeaveReason, RoomKey
+from realtime.room import ACCESS_REVOKED, RESYNC_REQUIRED, LeaveReason, RoomKey
+from realtime.rooms import Rooms
 from realtime.sockets import Sockets
 
 LOOK_AGAIN_SECONDS = 30.0
+LOOK_AFTER_FAILURE_SECONDS = 1.0
 LOOKED_AT_ONCE = 50
+
+log = structlog.get_logger(__name__)
 
 TurnOut = Callable[[Connection, RoomKey, LeaveReason], None]
 
@@ -24,11 +33,13 @@ class Guard:
     def __init__(
         self,
         sockets: Sockets,
+        rooms: Rooms,
         turn_out: TurnOut,
         begin: Callable[[Awaitable[None]], None],
         now: Callable[[], float],
     ) -> None:
         self._sockets = sockets
+        self._rooms = rooms
         self._turn_out = turn_out
         self._begin = begin
         self._now = now
@@ -41,13 +52,15 @@ class Guard:
             for connection in self._sockets:
                 if connection.signed_in.session in message.ended:
                     connection.end(SIGNED_OUT)
-        self._look(self._sockets.of_users(message.users))
+        concerned = self._sockets.of_users(message.users)
+        if concerned:
+            self._begin(self._hold_and_look(concerned))
 
     def greet(self, connection: Connection) -> None:
         """Of a socket that was just added. Its session may have ended while it signed in, when it
         could not be found yet."""
         if self._doubted.keys() & {connection.user_id, connection.signed_in.session}:
-            self._look([connection])
+            self._begin(self.look([connection]))
 
     async def round(self) -> None:
         """Every 30 seconds: what we were not told is found here."""
@@ -55,9 +68,24 @@ class Guard:
         self._doubted = {key: at for key, at in self._doubted.items() if at > oldest}
         await self.look(list(self._sockets))
 
-    def _look(self, connections: Sequence[Connection]) -> None:
-        if connections:
-            self._begin(self.look(connections))
+    async def _hold_and_look(self, connections: Sequence[Connection]) -> None:
+        """What happens in their rooms meanwhile waits for the answer."""
+        held = [
+            (connection, room, room.suspend(connection))
+            for connection in connections
+            for key in connection.rooms.values()
+            if (room := self._rooms.get(key)) and room.is_member(connection)
+        ]
+        while True:
+            try:
+                await self.look(connections)
+                break
+            except DatabaseError as exc:
+                log.warning("look_failed", error=repr(exc))
+                await asyncio.sleep(LOOK_AFTER_FAILURE_SECONDS)
+        for connection, room, cursor in held:
+            if room.is_arriving(connection) and not room.admit(connection, cursor):
+                self._turn_out(connection, room.key, RESYNC_REQUIRED)
 
     async def look(self, connections: Sequence[Connection]) -> None:
         """Close the sockets of who may not stay, and take the others out of what they may not see
@@ -77,6 +105,9 @@ class Guard:
     def _judge(self, connection: Connection, look: Look, looked: Looked) -> None:
         if isinstance(looked.standing, Bye):
             connection.end(looked.standing)
+            return
+        if audience_of(looked.standing) != connection.audience:
+            connection.end(SIGNED_OUT)
             return
         connection.signed_in = connection.signed_in.refreshed(looked.standing)
         for ticket in set(look.tickets).difference(looked.seen):

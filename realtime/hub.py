@@ -66,7 +66,7 @@ class Hub:
         self.rooms = Rooms(self.layer, self._was_put_out, self.begin)
         self.attendance = Attendance(self._announce, self.begin)
         self.news = NewsDesk(self.sockets, self.rooms, self.attendance, self.now)
-        self.guard = Guard(self.sockets, self.turn_out, self.begin, self.now)
+        self.guard = Guard(self.sockets, self.rooms, self.turn_out, self.begin, self.now)
         self.budget = MessageBudget()
         # Who joins asks here, together with whoever else does.
         self.look = Together(look_at, LOOKED_AT_ONCE)

@@ -6,6 +6,7 @@ that was read together with the access, so it was all committed while the user c
 comes after that head comes from the room, which asks for itself (realtime.room).
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,8 @@ def _turn_away(hub: "Hub", connection: Connection, keys: Collection[RoomKey]) ->
     for key in keys:
         connection.entering.discard(key.ticket)
         hub.rooms.leave(key, connection)
+    # Who was in, and came anew with a cursor that is none, is not in any more.
+    hub.begin(hub.attendance.stand_up(connection, [key.ticket for key in keys]))
 
 
 def _enter(hub: "Hub", connection: Connection, wanted: Sequence[Join]) -> dict[RoomKey, Room]:
@@ -109,30 +112,35 @@ def _judge(
     if room is None:
         return TOO_MANY_ROOMS
     standing = standings.get(join.ticket)
-    if standing is None:
+    if standing is None or not room.is_arriving(connection):
         return NOT_FOUND
     cursor = join.last_seq if isinstance(join.last_seq, int) else standing.head
     is_other_log = isinstance(join.epoch, str) and join.epoch != standing.epoch
     can_continue = room.continues(standing) and not is_other_log
     if not can_continue or not 0 <= standing.head - cursor <= MAX_REPLAY:
-        return Refused(
-            "resync_required",
-            "The log cannot be continued from there; read the ticket and join from its stream.",
-            {"snapshot": f"/api/tickets/{join.ticket}/", "head": standing.head},
-        )
+        return _resync(join.ticket, standing)
     return Arrival(room, standing, cursor)
+
+
+def _resync(ticket: int, standing: Standing) -> Refused:
+    return Refused(
+        "resync_required",
+        "The log cannot be continued from there; read the ticket and join from its stream.",
+        {"snapshot": f"/api/tickets/{ticket}/", "head": standing.head},
+    )
 
 
 async def take_seats(
     hub: "Hub", connection: Connection, outcomes: Sequence[Arrival | Refused]
 ) -> list[list[Person]]:
     """Who looks at each ticket, those who arrive included."""
-    return [
-        await hub.attendance.sit_down(connection, outcome.room.key.ticket)
-        if isinstance(outcome, Arrival)
-        else []
-        for outcome in outcomes
-    ]
+
+    async def seat(outcome: Arrival | Refused) -> list[Person]:
+        if isinstance(outcome, Refused):
+            return []
+        return await hub.attendance.sit_down(connection, outcome.room.key.ticket)
+
+    return await asyncio.gather(*map(seat, outcomes))
 
 
 def describe(hub: "Hub", connection: Connection, arrival: Arrival, members: list[Person]) -> Joined:
@@ -142,7 +150,7 @@ def describe(hub: "Hub", connection: Connection, arrival: Arrival, members: list
     connection.entering.discard(key.ticket)
     if not arrival.room.is_arriving(connection):
         hub.begin(hub.attendance.stand_up(connection, [key.ticket]))
-        raise NOT_FOUND
+        raise _resync(key.ticket, standing)
     connection.rooms[key.ticket] = key
     return Joined(
         room=key.name,
@@ -172,7 +180,7 @@ async def go_live(hub: "Hub", connection: Connection, arrival: Arrival) -> None:
 async def _go_live(connection: Connection, arrival: Arrival) -> None:
     room = arrival.room
     cursor = await _replay(connection, room, arrival.cursor, arrival.standing.head)
-    while room.is_arriving(connection):
+    while room.is_arriving(connection) and not connection.outbound.is_over:
         if room.admit(connection, cursor):
             connection.say(RoomLive(room.key.name, max(cursor, room.head)))
             return
@@ -181,7 +189,7 @@ async def _go_live(connection: Connection, arrival: Arrival) -> None:
 
 async def _replay(connection: Connection, room: Room, cursor: int, upto: int) -> int:
     """Send the events up to `upto`, kept or from the log, at the pace of who reads them."""
-    while cursor < upto and room.is_arriving(connection):
+    while cursor < upto and room.is_arriving(connection) and not connection.outbound.is_over:
         entries = room.kept_between(cursor, upto)
         if entries is None:
             entries = await in_database(log.between, room.key, cursor, upto)

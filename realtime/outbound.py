@@ -26,7 +26,9 @@ class Transport(Protocol):
     """What a server of ours puts into the scope."""
 
     def write(self, data: bytes) -> None: ...
-    def listen(self, pause: Callable[[], None], resume: Callable[[], None]) -> None: ...
+    def listen(
+        self, pause: Callable[[], None], resume: Callable[[], None], gone: Callable[[], None]
+    ) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -49,12 +51,12 @@ class Backlog:
             if not self._fits(frame):
                 return False
         self._frames.append(frame)
-        self._bytes += len(frame.json)
+        self._bytes += len(frame.wire)
         return True
 
     def take(self) -> Prepared:
         frame = self._frames.popleft()
-        self._bytes -= len(frame.json)
+        self._bytes -= len(frame.wire)
         return frame
 
     def clear(self) -> None:
@@ -64,12 +66,12 @@ class Backlog:
     def _fits(self, frame: Prepared) -> bool:
         return (
             len(self._frames) < MAX_WAITING_FRAMES
-            and self._bytes + len(frame.json) <= MAX_WAITING_BYTES
+            and self._bytes + len(frame.wire) <= MAX_WAITING_BYTES
         )
 
     def _drop_signals(self) -> None:
         self._frames = deque(frame for frame in self._frames if not frame.is_signal)
-        self._bytes = sum(len(frame.json) for frame in self._frames)
+        self._bytes = sum(len(frame.wire) for frame in self._frames)
 
 
 class Outbound:
@@ -107,7 +109,9 @@ class Outbound:
         return True
 
     def abort(self) -> None:
-        """Drop the connection without waiting for the peer, where the server can."""
+        """Drop what waits, and the connection without waiting for the peer where the server can."""
+        self.backlog.clear()
+        self._nothing_waits.set()
 
     def has_stalled(self, now: float) -> bool:
         """Whether nothing has moved for too long. `now` is the loop's time."""
@@ -135,7 +139,7 @@ class DirectOutbound(Outbound):
         self._transport = transport
         self._write = transport.write
         self._is_paused = False
-        transport.listen(self._pause, self._resume)
+        transport.listen(self._pause, self._resume, self._gone)
 
     def send(self, frame: Prepared) -> None:
         # One step less than by `push`: this is called for every delivery.
@@ -151,7 +155,12 @@ class DirectOutbound(Outbound):
             self._write(frame.wire)
 
     def abort(self) -> None:
+        super().abort()
         self._transport.abort()
+
+    def _gone(self) -> None:
+        self.is_over = True
+        super().abort()
 
     def _pause(self) -> None:
         self._is_paused = True

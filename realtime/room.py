@@ -20,7 +20,7 @@ from realtime.protocol.wire import Prepared
 
 Audience = Literal["staff", "customer"]
 # Frames kept for those who arrive, come back, or were slower than the room.
-KEPT = 256
+KEPT, KEPT_BYTES = 256, 512 * 1024
 ACCESS_REVOKED: Literal["access_revoked"] = "access_revoked"
 RESYNC_REQUIRED: Literal["resync_required"] = "resync_required"
 LeaveReason = Literal["access_revoked", "resync_required"]
@@ -96,7 +96,8 @@ class Room:
         # What the refill under way was asked for: after which seq, and about whom.
         self._read_after = 0
         self._read_for: set[Member] = set()
-        self._kept: deque[Entry] = deque(maxlen=KEPT)
+        self._kept: deque[Entry] = deque()
+        self._kept_bytes = 0
         self._arriving: set[Member] = set()
         self._live: dict[Member, Callable[[Prepared], None]] = {}
         # Members who had more than the room when they came, until it has caught up with them.
@@ -161,6 +162,12 @@ class Room:
         self._want(cursor)
         return True
 
+    def suspend(self, member: Member) -> int:
+        """Back to arriving, until its access was looked up again; answers its cursor."""
+        cursor = max(self.head, self._ahead.get(member, 0))
+        self.enter(member)
+        return cursor
+
     def is_arriving(self, member: Member) -> bool:
         return member in self._arriving
 
@@ -202,13 +209,19 @@ class Room:
 
     def _advance(self, entry: Entry) -> None:
         self.head = entry.seq
-        self._kept.append(entry)
+        self._keep(entry)
         frame = entry.frame
         if self._ahead:
             self._advance_unevenly(entry)
             return
         for send in self._live.values():
             send(frame)
+
+    def _keep(self, entry: Entry) -> None:
+        self._kept.append(entry)
+        self._kept_bytes += len(entry.frame.wire)
+        while len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popleft().frame.wire)
 
     def _advance_unevenly(self, entry: Entry) -> None:
         for member, send in self._live.items():

@@ -40,9 +40,8 @@ class Typing:
         return earlier is not None and internal and not earlier.internal
 
     def stopped(self, ticket: int, user: int) -> Writing | None:
-        """What ended, if anything did."""
-        for internal in (False, True):
-            self._said_at.pop((ticket, user, internal), None)
+        """What ended, if anything did. When it was said last is not forgotten: starting again at
+        once says nothing new."""
         return self._writing.pop((ticket, user), None)
 
     def is_writing(self, ticket: int, user: int) -> bool:

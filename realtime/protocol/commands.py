@@ -11,7 +11,8 @@ from realtime.protocol import MAX_ROOMS
 Id = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 DESK = "desk"
-RoomName = Annotated[str, Meta(pattern=r"^(desk|ticket:[1-9][0-9]{0,14})$")]
+# Not `$`, which in Python also fits before a last line's end.
+RoomName = Annotated[str, Meta(pattern=r"^(desk|ticket:[1-9][0-9]{0,14})(?![\s\S])")]
 MAX_WATCHED = 500
 
 

@@ -40,9 +40,13 @@ def decode(text: str | None) -> Command:
         raise BadFrame("bad_json", "The frame is not JSON.") from exc
 
 
+def has_good_id(command: Command) -> bool:
+    return 1 <= len(command.id) <= MAX_ID
+
+
 def decode_data(command: Command) -> Data:
     """The command's data as the struct of its type. Raises BadFrame."""
-    if not 1 <= len(command.id) <= MAX_ID and command.type != "auth":
+    if not has_good_id(command) and command.type != "auth":
         raise BadFrame("bad_frame", f"A command has an id of 1 to {MAX_ID} characters.")
     kind = COMMANDS.get(command.type)
     if kind is None:
@@ -50,21 +54,30 @@ def decode_data(command: Command) -> Data:
     try:
         return _data_decoders[kind].decode(command.data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
-        raise BadFrame("bad_frame", str(exc), command.id or None) from exc
+        raise BadFrame("bad_frame", str(exc), _re(command)) from exc
+
+
+def _re(command: Command) -> str | None:
+    return command.id if has_good_id(command) else None
 
 
 class Prepared:
-    """A frame, encoded once for all who get it: its JSON, and that with its WebSocket header.
+    """A frame, encoded once for all who get it: `wire` is its JSON behind a WebSocket header.
 
     A signal may be dropped on the way to who reads too slowly; nothing else may.
     """
 
-    __slots__ = ("is_signal", "json", "wire")
+    __slots__ = ("_begins", "is_signal", "wire")
 
     def __init__(self, json: bytes, *, is_signal: bool = False) -> None:
-        self.json = json
-        self.wire = _header(len(json)) + json
+        header = _header(len(json))
+        self._begins = len(header)
+        self.wire = header + json
         self.is_signal = is_signal
+
+    @property
+    def json(self) -> bytes:
+        return self.wire[self._begins :]
 
 
 def prepare(frame: Frame) -> Prepared:

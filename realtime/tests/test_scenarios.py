@@ -395,6 +395,9 @@ async def test_who_has_a_tab_on_a_killed_process_is_online_until_the_other_tab_c
     store = RedisPresence(cluster.redis.url)
     async with await other.client(sam) as watcher:
         tabs = [await one.client(bob), await other.client(bob)]
+        for tab in tabs:
+            # Answered once the desk has taken the socket in, presence included.
+            await tab.ask("ping")
         (state,) = (await watcher.done("presence.subscribe", users=[bob.pk]))["users"]
         assert state["state"] == "online"
         one.kill()

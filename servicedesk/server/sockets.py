@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from autobahn.websocket import ConnectionDeny
 from autobahn.websocket import protocol as autobahn
+from autobahn.websocket.types import ConnectionRequest
 from daphne.ws_protocol import WebSocketProtocol
 
 # Messages that may wait for the application before reading pauses, and when it goes on.
-MAX_WAITING = 64
+MAX_WAITING, MAX_WAITING_BYTES = 64, 1024 * 1024
 RESUME_AT = 16
+# Of any kind, pieces of messages and pings too: the application hears of whole messages only.
+FRAMES_A_SECOND = 500
 DRAINING = 4412
 # What a peer gets to say goodbye, or to read what was sent before.
 CLOSE_SECONDS = 3
@@ -22,6 +26,14 @@ setattr(autobahn, "pformat", repr)  # noqa: B010
 
 class Socket(WebSocketProtocol):  # type: ignore[misc]
     is_paused = False
+    frames = 0
+    counted_from = 0.0
+
+    def onConnect(self, request: ConnectionRequest) -> Any:  # noqa: N802
+        # Daphne would answer 500, with a traceback in the log.
+        if not request.headers.get("sec-websocket-protocol", "").isascii():
+            raise ConnectionDeny(400, "Bad Request")  # type: ignore[no-untyped-call]
+        return super().onConnect(request)
 
     def pause_reading(self) -> None:
         if not self.is_paused:
@@ -37,7 +49,16 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
 
     def processData(self) -> bool:  # noqa: N802
         """One frame out of what was read; false where there is nothing to do for now."""
-        return not self.is_paused and super().processData()
+        if self.is_paused or not super().processData():
+            return False
+        now = asyncio.get_running_loop().time()
+        if now - self.counted_from > 1:
+            self.frames, self.counted_from = 0, now
+        self.frames += 1
+        if self.frames > FRAMES_A_SECOND:
+            self.dropConnection(abort=True)
+            return False
+        return True
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N802, N803
         # Where the handshake itself was wrong, Daphne has never heard of this socket.
@@ -66,17 +87,24 @@ class InputQueue(asyncio.Queue[dict[str, Any]]):
     def __init__(self, socket: Socket) -> None:
         super().__init__()
         self._socket = socket
+        self._bytes = 0
 
     def _put(self, item: dict[str, Any]) -> None:
         super()._put(item)
-        if self.qsize() >= MAX_WAITING:
+        self._bytes += _size(item)
+        if self.qsize() >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             self._socket.pause_reading()
 
     def _get(self) -> dict[str, Any]:
         item = super()._get()
-        if self.qsize() <= RESUME_AT:
+        self._bytes -= _size(item)
+        if self.qsize() <= RESUME_AT and self._bytes < MAX_WAITING_BYTES:
             self._socket.resume_reading()
         return item
+
+
+def _size(item: dict[str, Any]) -> int:
+    return len(item.get("text") or item.get("bytes") or "")
 
 
 class DirectTransport:
@@ -115,11 +143,11 @@ class DirectTransport:
         if sent < len(data):
             transport.write(data[sent:])
 
-    def listen(self, pause: Told, resume: Told) -> None:
+    def listen(self, pause: Told, resume: Told, gone: Told) -> None:
         """Call `pause` once when the peer has fallen behind by 64 KiB, `resume` once when all
-        of it is sent, and so on in turn."""
+        of it is sent, and so on in turn; `gone` when the connection is lost."""
         self._socket.transport.unregisterProducer()
-        self._socket.transport.registerProducer(_Pace(pause, resume), True)
+        self._socket.transport.registerProducer(_Pace(pause, resume, gone), True)
 
     def abort(self) -> None:
         """Drop the connection now; what was not sent yet is lost."""
@@ -129,8 +157,8 @@ class DirectTransport:
 class _Pace:
     """What Twisted calls a push producer. It pauses one with every write to a full buffer."""
 
-    def __init__(self, pause: Told, resume: Told) -> None:
-        self._pause, self._resume = pause, resume
+    def __init__(self, pause: Told, resume: Told, gone: Told) -> None:
+        self._pause, self._resume, self._gone = pause, resume, gone
         self._is_paused = False
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -144,4 +172,5 @@ class _Pace:
             self._resume()
 
     def stopProducing(self) -> None:  # noqa: N802
-        """The connection is lost; the application hears of it by `websocket.disconnect`."""
+        """The connection is lost; the application hears of it by `websocket.disconnect`, too."""
+        self._gone()
