@@ -71,7 +71,7 @@ class Guard:
     async def _hold_and_look(self, connections: Sequence[Connection]) -> None:
         """What happens in their rooms meanwhile waits for the answer."""
         held = [
-            (connection, room, room.suspend(connection))
+            (connection, room, *room.suspend(connection))
             for connection in connections
             for key in connection.rooms.values()
             if (room := self._rooms.get(key)) and room.is_member(connection)
@@ -83,8 +83,9 @@ class Guard:
             except DatabaseError as exc:
                 log.warning("look_failed", error=repr(exc))
                 await asyncio.sleep(LOOK_AFTER_FAILURE_SECONDS)
-        for connection, room, cursor in held:
-            if room.is_arriving(connection) and not room.admit(connection, cursor):
+        for connection, room, arrival, cursor in held:
+            is_waiting = room.is_arriving(connection, arrival)
+            if is_waiting and not room.admit(connection, cursor):
                 self._turn_out(connection, room.key, RESYNC_REQUIRED)
 
     async def look(self, connections: Sequence[Connection]) -> None:

@@ -98,7 +98,9 @@ class Room:
         self._read_for: set[Member] = set()
         self._kept: deque[Entry] = deque()
         self._kept_bytes = 0
-        self._arriving: set[Member] = set()
+        # By the number of their arrival, which tells one from the next of the same member.
+        self._arriving: dict[Member, int] = {}
+        self._arrivals = 0
         self._live: dict[Member, Callable[[Prepared], None]] = {}
         # Members who had more than the room when they came, until it has caught up with them.
         self._ahead: dict[Member, int] = {}
@@ -116,10 +118,13 @@ class Room:
         """The live ones and those who arrive."""
         return [*self._live, *self._arriving]
 
-    def enter(self, member: Member) -> None:
-        """Before the member's access is looked up. Who was in comes in anew."""
+    def enter(self, member: Member) -> int:
+        """Before the member's access is looked up. Who was in comes in anew. Answers the number of
+        this arrival."""
         self.leave(member)
-        self._arriving.add(member)
+        self._arrivals += 1
+        self._arriving[member] = self._arrivals
+        return self._arrivals
 
     def open(self, standing: Standing) -> None:
         """The first look at the log is where the stream begins; later ones change nothing."""
@@ -156,24 +161,25 @@ class Room:
             member.send(entry.frame)
         if cursor > self.head:
             self._ahead[member] = cursor
-        self._arriving.discard(member)
+        self._arriving.pop(member, None)
         self._live[member] = member.send
         # The room may have been empty, and not have cared, or may be behind its new member.
         self._want(cursor)
         return True
 
-    def suspend(self, member: Member) -> int:
-        """Back to arriving, until its access was looked up again; answers its cursor."""
+    def suspend(self, member: Member) -> tuple[int, int]:
+        """Back to arriving, until its access was looked up again; answers the number of this
+        arrival, and what it had."""
         cursor = max(self.head, self._ahead.get(member, 0))
-        self.enter(member)
-        return cursor
+        return self.enter(member), cursor
 
-    def is_arriving(self, member: Member) -> bool:
-        return member in self._arriving
+    def is_arriving(self, member: Member, arrival: int | None = None) -> bool:
+        """Whether it is, and if asked, whether it has not come anew since that arrival."""
+        return member in self._arriving and arrival in (None, self._arriving[member])
 
     def leave(self, member: Member) -> None:
         self._live.pop(member, None)
-        self._arriving.discard(member)
+        self._arriving.pop(member, None)
         self._ahead.pop(member, None)
 
     # --- What is heard -----------------------------------------------------------------

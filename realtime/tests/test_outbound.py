@@ -1,5 +1,7 @@
 """What waits for a slow reader: bounded, in order, and events never in the place of signals."""
 
+import asyncio
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -8,6 +10,7 @@ from realtime.outbound import (
     MAX_STALL_SECONDS,
     MAX_WAITING_BYTES,
     MAX_WAITING_FRAMES,
+    AsgiOutbound,
     Backlog,
     DirectOutbound,
 )
@@ -62,7 +65,7 @@ class Waiting(RuleBasedStateMachine):
 
 
 def fits(frames: list[Prepared]) -> bool:
-    total = sum(len(frame.json) for frame in frames)
+    total = sum(len(frame.wire) for frame in frames)
     return len(frames) <= MAX_WAITING_FRAMES and total <= MAX_WAITING_BYTES
 
 
@@ -86,8 +89,8 @@ class Wire:
         if not self.room:
             self.pause()
 
-    def listen(self, pause, resume) -> None:
-        self.pause, self.resume = pause, resume
+    def listen(self, pause, resume, gone) -> None:
+        self.pause, self.resume, self.gone = pause, resume, gone
 
     def abort(self) -> None:
         raise AssertionError
@@ -145,3 +148,54 @@ async def test_a_transport_that_is_paused_for_long_has_stalled() -> None:
     wire.room = 2
     wire.resume()
     assert not outbound.has_stalled(since + 1e9)
+
+
+async def test_who_waits_for_a_peer_that_has_gone_waits_no_longer() -> None:
+    wire, slow = Wire(1), []
+    outbound = DirectOutbound(wire, lambda: slow.append(True))
+    for _ in range(5):
+        outbound.send(Prepared(b"x"))
+    waiting = asyncio.create_task(outbound.drained())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    wire.gone()
+    await waiting
+    assert outbound.is_over
+    assert not slow
+
+
+class Server:
+    """One that is not ours: it takes ASGI messages, one at a time, when it may."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.may_go = asyncio.Event()
+
+    async def send(self, message: dict[str, str]) -> None:
+        await self.may_go.wait()
+        self.sent.append(message["text"])
+
+
+async def test_another_server_gets_everything_in_order_as_fast_as_it_takes_it() -> None:
+    server, slow = Server(), []
+    outbound = AsgiOutbound(server.send, lambda: slow.append(True))
+    frames = [Prepared(str(number).encode()) for number in range(50)]
+    for frame in frames:
+        outbound.send(frame)
+    await asyncio.sleep(0)
+    assert outbound.stalled_since is not None
+    server.may_go.set()
+    assert await outbound.finish(Prepared(b"last"))
+    outbound.send(Prepared(b"too late"))
+    await outbound.drained()
+    assert server.sent == [*map(str, range(50)), "last"]
+    assert not slow
+
+
+async def test_another_server_that_takes_nothing_is_given_up() -> None:
+    server, slow = Server(), []
+    outbound = AsgiOutbound(server.send, lambda: slow.append(True))
+    for _ in range(MAX_WAITING_FRAMES + 2):
+        outbound.send(Prepared(b"x"))
+    assert slow == [True]
+    server.may_go.set()

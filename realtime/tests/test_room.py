@@ -186,6 +186,37 @@ def test_who_comes_in_anew_is_not_live_until_let_in_again(alice) -> None:
     assert (room.members(), alice.got) == ([alice], [])
 
 
+def test_who_is_held_gets_what_came_meanwhile_when_let_in_again(alice, bob) -> None:
+    room = room_at(5, alice, bob)
+    arrival, cursor = room.suspend(alice)
+    assert room.is_arriving(alice, arrival)
+    room.hear(entry(6))
+    assert (alice.got, bob.got) == ([], [6])
+    assert room.admit(alice, cursor)
+    assert alice.got == [6]
+
+
+def test_who_was_ahead_is_held_where_they_were(alice) -> None:
+    room = room_at(5)
+    room.enter(alice)
+    room.admit(alice, 7)
+    arrival, cursor = room.suspend(alice)
+    assert cursor == 7
+    room.enter(alice)
+    assert room.is_arriving(alice)
+    assert not room.is_arriving(alice, arrival)
+
+
+def test_what_is_kept_is_bounded_in_bytes(alice, monkeypatch) -> None:
+    monkeypatch.setattr(rooms, "KEPT_BYTES", 10)
+    room = room_at(0, alice)
+    for seq in range(1, 6):
+        room.hear(entry(seq))
+    # Each of these is three bytes on the wire.
+    assert room.kept_between(2, 5) is not None
+    assert room.kept_between(1, 5) is None
+
+
 def test_only_the_first_look_opens_a_room(alice) -> None:
     room = room_at(5, alice)
     room.open(Standing("e", 9))

@@ -27,13 +27,14 @@ def test_others_are_told_at_most_once_in_three_seconds(pauses) -> None:
     assert all(b - a >= SAY_EVERY_SECONDS for a, b in pairwise(told))
 
 
-def test_a_note_and_a_reply_are_told_apart_and_stopping_makes_room_for_both() -> None:
+def test_a_note_and_a_reply_are_told_apart_and_stopping_makes_no_room_for_more() -> None:
     typing = Typing()
     assert typing.may_say(TICKET, BOB.id, 0, internal=False)
     assert typing.may_say(TICKET, BOB.id, 0, internal=True)
     assert not typing.may_say(TICKET, BOB.id, 1, internal=True)
     typing.stopped(TICKET, BOB.id)
-    assert typing.may_say(TICKET, BOB.id, 1, internal=True)
+    assert not typing.may_say(TICKET, BOB.id, 1, internal=True)
+    assert typing.may_say(TICKET, BOB.id, SAY_EVERY_SECONDS, internal=True)
 
 
 @laws

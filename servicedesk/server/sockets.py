@@ -49,16 +49,17 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
 
     def processData(self) -> bool:  # noqa: N802
         """One frame out of what was read; false where there is nothing to do for now."""
-        if self.is_paused or not super().processData():
-            return False
+        return not self.is_paused and super().processData()
+
+    def onFrameBegin(self) -> None:  # noqa: N802
         now = asyncio.get_running_loop().time()
         if now - self.counted_from > 1:
             self.frames, self.counted_from = 0, now
         self.frames += 1
         if self.frames > FRAMES_A_SECOND:
             self.dropConnection(abort=True)
-            return False
-        return True
+        else:
+            super().onFrameBegin()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N802, N803
         # Where the handshake itself was wrong, Daphne has never heard of this socket.

@@ -170,7 +170,7 @@ async def count(receive, send) -> None:
 async def direct(transport, receive, send) -> None:
     turns: list[str] = []
     frame = b"\x81\x02hi"
-    transport.listen(lambda: turns.append("pause"), lambda: turns.append("resume"))
+    transport.listen(lambda: turns.append("pause"), lambda: turns.append("resume"), lambda: None)
     while (message := await receive())["type"] == "websocket.receive":
         match message["text"]:
             case "write":

@@ -49,6 +49,7 @@ RELIED_ON = [
     (WebSocketServerProtocol, "consumeData", "it handles all frames that were read"),
     (WebSocketServerProtocol, "dropConnection", "it ends a connection without a handshake"),
     (WebSocketServerProtocol, "failHandshake", "it answers a handshake by an HTTP status"),
+    (WebSocketServerProtocol, "onFrameBegin", "it is called for each frame of any kind"),
     (WebSocketServerProtocol, "processData", "it handles one frame and answers false at the end"),
     (WebSocketServerProtocol, "sendClose", "it begins the closing handshake"),
     (HTTPChannel, "allHeadersReceived", "it is called when a request's headers are complete"),
