@@ -16,7 +16,7 @@ from agents.models import User
 from realtime import access, joining
 from realtime.access import SignedIn, TokenRefused
 from realtime.connection import Connection
-from realtime.database import in_database
+from realtime.database import in_database, writing
 from realtime.hub import Hub
 from realtime.joining import NOT_FOUND, Refused
 from realtime.log import audience_of
@@ -187,7 +187,7 @@ def _joined(connection: Connection, room: str) -> int:
 async def send(hub: Hub, connection: Connection, data: said.SendMessage, re: str) -> Answer:
     if wait := hub.budget.take(connection.user_id, hub.now()):
         raise Refused("rate_limited", "Too many messages at once.", None, wait)
-    sent = await in_database(_post, connection.signed_in, connection.audience, data)
+    sent = await writing(_post, connection.signed_in, connection.audience, data)
     if isinstance(sent, Bye):
         connection.end(sent)
         raise Refused("not_authenticated", "You are signed in no longer.")

@@ -8,6 +8,7 @@ where there is one) after every call.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 from django.db import close_old_connections
@@ -18,20 +19,30 @@ Question = TypeVar("Question")
 Found = TypeVar("Found")
 THREADS = 4
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="realtime-db")
+_readers = ThreadPoolExecutor(THREADS, thread_name_prefix="realtime-read")
+# Who writes may wait for a lock, but nobody who only reads waits for them.
+_writers = ThreadPoolExecutor(THREADS, thread_name_prefix="realtime-write")
 
 
 async def in_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What the call answers or raises."""
+    return await _run(_readers, partial(call, *args, **kwargs))
 
+
+async def writing(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for what changes something."""
+    return await _run(_writers, partial(call, *args, **kwargs))
+
+
+async def _run(threads: ThreadPoolExecutor, call: Callable[[], R]) -> R:
     def run() -> R:
         close_old_connections()
         try:
-            return call(*args, **kwargs)
+            return call()
         finally:
             close_old_connections()
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, run)
+    return await asyncio.get_running_loop().run_in_executor(threads, run)
 
 
 class Together(Generic[Question, Found]):

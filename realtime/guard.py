@@ -3,6 +3,7 @@ and now and then in case that we were not told."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import structlog
 from django.db import DatabaseError
@@ -13,7 +14,7 @@ from realtime.log import audience_of
 from realtime.looking import Look, Looked, look_at
 from realtime.messages import Check
 from realtime.protocol.frames import SIGNED_OUT, Bye
-from realtime.room import ACCESS_REVOKED, RESYNC_REQUIRED, LeaveReason, RoomKey
+from realtime.room import ACCESS_REVOKED, RESYNC_REQUIRED, LeaveReason, Room, RoomKey
 from realtime.rooms import Rooms
 from realtime.sockets import Sockets
 
@@ -24,6 +25,16 @@ LOOKED_AT_ONCE = 50
 log = structlog.get_logger(__name__)
 
 TurnOut = Callable[[Connection, RoomKey, LeaveReason], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A member of a room who gets nothing before it was looked up whether they may."""
+
+    connection: Connection
+    room: Room
+    arrival: int
+    cursor: int
 
 
 class Guard:
@@ -45,6 +56,9 @@ class Guard:
         self._now = now
         # Users and sessions of which we were told lately, and when.
         self._doubted: dict[int | str, float] = {}
+        # Who is to be looked at, and whether that came up while they were.
+        self._due: dict[Connection, bool] = {}
+        self._held: list[Held] = []
 
     def hear(self, message: Check) -> None:
         self._doubted |= dict.fromkeys([*message.users, *message.ended], self._now())
@@ -52,9 +66,7 @@ class Guard:
             for connection in self._sockets:
                 if connection.signed_in.session in message.ended:
                     connection.end(SIGNED_OUT)
-        concerned = self._sockets.of_users(message.users)
-        if concerned:
-            self._begin(self._hold_and_look(concerned))
+        self._hold(self._sockets.of_users(message.users))
 
     def greet(self, connection: Connection) -> None:
         """Of a socket that was just added. Its session may have ended while it signed in, when it
@@ -68,25 +80,39 @@ class Guard:
         self._doubted = {key: at for key, at in self._doubted.items() if at > oldest}
         await self.look(list(self._sockets))
 
-    async def _hold_and_look(self, connections: Sequence[Connection]) -> None:
-        """What happens in their rooms meanwhile waits for the answer."""
-        held = [
-            (connection, room, *room.suspend(connection))
+    def _hold(self, connections: Collection[Connection]) -> None:
+        """What happens in their rooms from now on waits until they have been looked at."""
+        self._held += [
+            Held(connection, room, *room.suspend(connection))
             for connection in connections
             for key in connection.rooms.values()
             if (room := self._rooms.get(key)) and room.is_member(connection)
         ]
-        while True:
+        is_at_work = bool(self._due)
+        self._due |= dict.fromkeys(connections, True)
+        if not is_at_work and self._due:
+            self._begin(self._work())
+
+    async def _work(self) -> None:
+        """One look after the other: who is due again while they are looked at stays held."""
+        while self._due:
+            connections = list(self._due)
+            self._due = dict.fromkeys(connections, False)
             try:
                 await self.look(connections)
-                break
             except DatabaseError as exc:
                 log.warning("look_failed", error=repr(exc))
                 await asyncio.sleep(LOOK_AFTER_FAILURE_SECONDS)
-        for connection, room, arrival, cursor in held:
-            is_waiting = room.is_arriving(connection, arrival)
-            if is_waiting and not room.admit(connection, cursor):
-                self._turn_out(connection, room.key, RESYNC_REQUIRED)
+                continue
+            self._due = {each: again for each, again in self._due.items() if again}
+            self._let_in([held for held in self._held if held.connection not in self._due])
+
+    def _let_in(self, these: Sequence[Held]) -> None:
+        self._held = [held for held in self._held if held not in these]
+        for held in these:
+            is_waiting = held.room.is_arriving(held.connection, held.arrival)
+            if is_waiting and not held.room.admit(held.connection, held.cursor):
+                self._turn_out(held.connection, held.room.key, RESYNC_REQUIRED)
 
     async def look(self, connections: Sequence[Connection]) -> None:
         """Close the sockets of who may not stay, and take the others out of what they may not see

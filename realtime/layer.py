@@ -73,8 +73,8 @@ class Layer:
             await asyncio.wait([self._begin(self._mend(group))], timeout=SUBSCRIBE_SECONDS)
 
     async def publish(self, group: str, message: Message) -> None:
-        """To the other processes, best effort."""
-        if self._is_local:
+        """To the other processes, best effort: not while nothing comes through anyway."""
+        if self._is_local or not self.is_healthy:
             return
         try:
             await self._layer.group_send(group, pack(Envelope(ORIGIN, message)))

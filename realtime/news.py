@@ -110,10 +110,9 @@ class NewsDesk:
 
     def _hear_hint(self, hint: Hint) -> None:
         earlier = self._hints.get(hint.ticket)
-        if earlier:
-            people = sorted({*earlier.people, *hint.people})
-            is_public = earlier.is_public or hint.is_public
-            hint = msgspec.structs.replace(hint, people=people, is_public=is_public)
+        if earlier and earlier.is_public:
+            # A note right after a reply takes nothing from the reply; people are those of now.
+            hint = msgspec.structs.replace(hint, is_public=True)
         self._hints[hint.ticket] = hint
 
     def _say_touched(self, hint: Hint) -> None:

@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from agents.models import Role, Team, User
 from agents.services import update_agent
-from realtime import joining
+from realtime import guard, joining
 from realtime.database import THREADS, in_database
 from realtime.hub import get_hub
 from realtime.limits import FRAMES_AT_ONCE
+from realtime.messages import Check
 from realtime.protocol.commands import Join
 from realtime.room import ACCESS_REVOKED, RoomKey
 from realtime.tests.cluster import Cluster, token_of
@@ -119,6 +120,15 @@ async def test_a_customers_token_does_not_keep_an_agents_socket_open(ticket, bob
         assert "A secret" not in await texts_of(peer)
 
 
+def of_a_team(requester: User, agent: User) -> Ticket:
+    """A ticket that the agent sees by their team only."""
+    team = Team.objects.create(name="Second line")
+    update_agent(agent=agent.agent, at=timezone.now(), teams=[team])
+    ticket = opened_by(requester)
+    Ticket.objects.filter(pk=ticket.pk).update(assignee=None, team=team)
+    return ticket
+
+
 def taken_out_of_all_teams(agent: User, ticket: Ticket, author: User) -> None:
     update_agent(agent=agent.agent, at=timezone.now(), teams=[])
     reply(ticket, author, "A secret", internal=True)
@@ -126,14 +136,7 @@ def taken_out_of_all_teams(agent: User, ticket: Ticket, author: User) -> None:
 
 @pytest.mark.once
 async def test_who_left_the_team_hears_nothing_more_though_the_desk_is_busy(alice, bob, sam):
-    def in_a_team() -> Ticket:
-        team = Team.objects.create(name="Second line")
-        update_agent(agent=bob.agent, at=timezone.now(), teams=[team])
-        ticket = opened_by(alice)
-        Ticket.objects.filter(pk=ticket.pk).update(assignee=None, team=team)
-        return ticket
-
-    ticket = await in_database(in_a_team)
+    ticket = await in_database(of_a_team, alice, bob)
     async with signed_in(bob) as peer:
         await peer.join(ticket)
         busy = [asyncio.create_task(in_database(time.sleep, 1)) for _ in range(THREADS)]
@@ -141,6 +144,30 @@ async def test_who_left_the_team_hears_nothing_more_though_the_desk_is_busy(alic
         await asyncio.to_thread(taken_out_of_all_teams, bob, ticket, sam)
         await asyncio.gather(*busy)
         assert "A secret" not in await texts_of(peer)
+
+
+async def test_a_second_change_during_the_look_at_the_first_is_waited_for(
+    alice, bob, sam, monkeypatch
+):
+    ticket = await in_database(of_a_team, alice, bob)
+    first_was_read, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def held_up(call, looks):
+        found = await in_database(call, looks)
+        if not first_was_read.is_set():
+            first_was_read.set()
+            await may_answer.wait()
+        return found
+
+    async with signed_in(bob) as peer:
+        await peer.join(ticket)
+        monkeypatch.setattr(guard, "in_database", held_up)
+        (await get_hub()).hear(Check([bob.pk], []))
+        await first_was_read.wait()
+        await asyncio.to_thread(taken_out_of_all_teams, bob, ticket, sam)
+        await asyncio.sleep(A_MOMENT)
+        may_answer.set()
+        assert "message.created" not in [frame.get("event") for frame in await heard(peer)]
 
 
 def claims(user: User, **others: Any) -> dict[str, Any]:
