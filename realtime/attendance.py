@@ -35,8 +35,8 @@ class Attendance:
         self._announce = announce
         self._begin = begin
         self._to_seat: list[View] = []
-        # Of tickets: when it was read who looks at them, and who did.
-        self._seated: dict[int, tuple[float, list[Person]]] = {}
+        # Of tickets: since when it is read who looks at them, and who did.
+        self._seated: dict[int, tuple[float, asyncio.Future[list[Person]]]] = {}
         self.typing = Typing()
 
     # --- Presence ----------------------------------------------------------------------
@@ -66,17 +66,17 @@ class Attendance:
 
     async def renew(self, connections: Collection[Connection]) -> None:
         """Every 15 seconds: what is not renewed ends."""
-        now = time.time()
         leases = [_lease(connection) for connection in connections]
+        try:
+            self._tell(*await self._store.refresh(leases, now=time.time()))
+        except PresenceUnavailable as exc:
+            log.warning("presence_is_away", error=str(exc))
+        # Only now: who has left meanwhile does not sit down again.
         views = [
             (ticket, connection.name, viewer_of(connection.person))
             for connection in connections
-            for ticket in list(connection.rooms)
+            for ticket in connection.seats
         ]
-        try:
-            self._tell(*await self._store.refresh(leases, now=now))
-        except PresenceUnavailable as exc:
-            log.warning("presence_is_away", error=str(exc))
         await self._renew_views(views)
 
     async def _renew_views(self, views: Sequence[View]) -> None:
@@ -119,14 +119,19 @@ class Attendance:
         await self._renew_views(views)
 
     async def _seated_lately(self, ticket: int) -> list[Person]:
+        """Whoever comes while it is read waits for that, and does not read it, too."""
         now = asyncio.get_running_loop().time()
-        read_at, people = self._seated.get(ticket, (0.0, []))
-        if now - read_at > LATELY_SECONDS:
-            # Whoever comes while it is read does not read it, too.
-            self._seated[ticket] = (now, people)
-            with suppress(PresenceUnavailable):
-                people = await self.seated(ticket)
-        return people
+        read_at, reading = self._seated.get(ticket, (-LATELY_SECONDS, None))
+        if reading is None or now - read_at > LATELY_SECONDS:
+            reading = asyncio.ensure_future(self._seated_if_known(ticket))
+            self._seated[ticket] = (now, reading)
+        return await asyncio.shield(reading)
+
+    async def _seated_if_known(self, ticket: int) -> list[Person]:
+        try:
+            return await self.seated(ticket)
+        except PresenceUnavailable:
+            return []
 
     async def stand_up(self, connection: Connection, tickets: Collection[int]) -> None:
         """Of the tickets, those that it looks at."""
@@ -144,10 +149,7 @@ class Attendance:
 
     async def seated(self, ticket: int) -> list[Person]:
         """Raises PresenceUnavailable."""
-        found = people(await self._store.viewers(ticket, now=time.time()))
-        now = asyncio.get_running_loop().time()
-        self._seated[ticket] = (now, found)
-        return found
+        return people(await self._store.viewers(ticket, now=time.time()))
 
     def forget_seats(self) -> None:
         """Drop what was read too long ago to be answered."""

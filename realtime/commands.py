@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from django.db import DatabaseError
+from django.db import Error as DbError
 from django.http import Http404
 from django.utils import timezone
 from msgspec import Struct
@@ -63,7 +63,7 @@ async def answer(hub: Hub, connection: Connection, name: str, data: Any, re: str
         done = await _HANDLERS[name](hub, connection, data, re)
     except Refused as refused:
         _refuse(connection, re, refused)
-    except (DatabaseError, PresenceUnavailable) as exc:
+    except (DbError, PresenceUnavailable) as exc:
         log.warning("command_unavailable", command=name, error=repr(exc))
         _refuse(connection, re, UNAVAILABLE)
     except Exception:
@@ -100,6 +100,7 @@ async def refresh(hub: Hub, connection: Connection, data: said.Auth, re: str) ->
         connection.end(SIGNED_OUT)
         raise Refused("not_authenticated", "You have another role now; connect again.")
     connection.sign_in(signed_in)
+    hub.guard.greet(connection)
     return Refreshed(iso(signed_in.token_expires_at) or "")
 
 

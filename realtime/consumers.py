@@ -140,7 +140,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
 
     def _end(self, bye: Bye) -> None:
         if not self.is_over:
-            self.is_over = True
+            self.is_over = self.outbound.is_over = True
             self.hub.begin(self._close(bye))
 
     async def _close(self, bye: Bye) -> None:

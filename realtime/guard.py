@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
-from django.db import DatabaseError
 
 from realtime.connection import Connection
 from realtime.database import in_database
@@ -69,8 +68,8 @@ class Guard:
         self._hold(self._sockets.of_users(message.users))
 
     def greet(self, connection: Connection) -> None:
-        """Of a socket that was just added. Its session may have ended while it signed in, when it
-        could not be found yet."""
+        """Of a socket that was just added, or that brought another token: its session may have
+        ended while it signed in, when it could not be found yet."""
         if self._doubted.keys() & {connection.user_id, connection.signed_in.session}:
             self._begin(self.look([connection]))
 
@@ -100,8 +99,9 @@ class Guard:
             self._due = dict.fromkeys(connections, False)
             try:
                 await self.look(connections)
-            except DatabaseError as exc:
-                log.warning("look_failed", error=repr(exc))
+            except Exception:
+                # They stay held: nobody gets anything because nobody could be asked.
+                log.exception("look_failed")
                 await asyncio.sleep(LOOK_AFTER_FAILURE_SECONDS)
                 continue
             self._due = {each: again for each, again in self._due.items() if again}

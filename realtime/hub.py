@@ -9,7 +9,6 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 import structlog
@@ -38,13 +37,16 @@ DRAIN_SECONDS = 5.0
 COME_BACK_MS = 2000
 
 log = structlog.get_logger(__name__)
-_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+# By loop; a hub that stops takes itself out.
+_hubs: "dict[asyncio.AbstractEventLoop, Hub]" = {}
 
 
 async def get_hub() -> "Hub":
     """The hub of the running loop, started."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
+        for ended in [each for each in _hubs if each.is_closed()]:
+            del _hubs[ended]
         _hubs[loop] = Hub(loop)
         await _hubs[loop].start()
     return _hubs[loop]
@@ -138,9 +140,9 @@ class Hub:
     async def add(self, connection: Connection) -> int:
         """Answers how many sockets the user has, over all processes where that is known."""
         self.sockets.add(connection)
+        here = len(self.sockets.of_user(connection.user_id))
         self.guard.greet(connection)
-        known = await self.attendance.arrive(connection)
-        return max(known, len(self.sockets.of_user(connection.user_id)))
+        return max(here, await self.attendance.arrive(connection))
 
     async def remove(self, connection: Connection) -> None:
         """Whatever it was in. Safe to call for one that never was added."""
@@ -181,6 +183,9 @@ class Hub:
 
     def hears(self, group: str) -> bool:
         """Whether somebody here listens. Called from any thread."""
+        if self._loop.is_closed():
+            broadcast.listeners.discard(self)
+            return False
         if group == EVERYBODY:
             return bool(self.sockets)
         return self.rooms.get(RoomKey.of_group(group)) is not None
@@ -232,7 +237,7 @@ class Hub:
     async def _sweep(self) -> None:
         self.attendance.forget_seats()
         await self.rooms.sweep()
-        await self.rooms.prune()
+        self.rooms.prune()
 
     async def _layer_changed(self, is_healthy: bool) -> None:
         log.warning("channel_layer", healthy=is_healthy)

@@ -19,7 +19,7 @@ from realtime.database import in_database
 from realtime.looking import Look
 from realtime.protocol import MAX_REPLAY, MAX_ROOMS
 from realtime.protocol.commands import DESK, Join
-from realtime.protocol.frames import Bye, ErrorCode, Joined, JoinedDesk, Person, RoomLive
+from realtime.protocol.frames import Bye, ErrorCode, Joined, JoinedDesk, Person, RoomLeft, RoomLive
 from realtime.room import RESYNC_REQUIRED, Room, RoomKey, Standing
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ async def arrive(
     """Enter tickets' rooms, look, and subscribe; an outcome for each, in order.
 
     Whoever is let in is live only after `go_live`. Raises what the database raises; then nobody
-    has entered anything.
+    has entered anything, and who was in is told that they are out.
     """
+    were_in = [key for key in connection.rooms.values() if _is_wanted(key, wanted)]
     entered = _enter(hub, connection, wanted)
     try:
         looked = await hub.look(Look(connection.signed_in, [key.ticket for key in entered]))
@@ -73,9 +74,15 @@ async def arrive(
         await hub.rooms.subscribe(new)
     except BaseException:
         _turn_away(hub, connection, entered)
+        for key in were_in:
+            connection.say(RoomLeft(key.name, RESYNC_REQUIRED))
         raise
     _turn_away(hub, connection, entered.keys() - {arrival.room.key for arrival in arrivals})
     return outcomes
+
+
+def _is_wanted(key: RoomKey, wanted: Sequence[Join]) -> bool:
+    return any(join.ticket == key.ticket for join in wanted)
 
 
 def _turn_away(hub: "Hub", connection: Connection, keys: Collection[RoomKey]) -> None:
@@ -200,7 +207,8 @@ async def _replay(connection: Connection, room: Room, cursor: int, upto: int) ->
         for entry in entries:
             connection.send(entry.frame)
             cursor = entry.seq
-        await connection.outbound.drained()
+            # Event by event: together they may be more than may wait.
+            await connection.outbound.drained()
     return cursor
 
 

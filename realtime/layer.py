@@ -50,7 +50,9 @@ class Layer:
     async def start(self) -> None:
         # A layer in memory reaches only this process, whose sockets hear everything directly.
         if not self._is_local:
+            self._subscribed_at = asyncio.get_running_loop().time()
             self._begin(self._receive())
+            self._begin(self._keep_mended())
             self._begin(self._watch())
 
     async def stop(self) -> None:
@@ -67,10 +69,11 @@ class Layer:
         if not self._is_local:
             await asyncio.wait([self._begin(self._mend(group))], timeout=SUBSCRIBE_SECONDS)
 
-    async def unsubscribe(self, group: str) -> None:
+    def unsubscribe(self, group: str) -> None:
+        """Some time from now."""
         self._wanted.discard(group)
         if not self._is_local:
-            await asyncio.wait([self._begin(self._mend(group))], timeout=SUBSCRIBE_SECONDS)
+            self._begin(self._mend(group))
 
     async def publish(self, group: str, message: Message) -> None:
         """To the other processes, best effort: not while nothing comes through anyway."""
@@ -109,12 +112,19 @@ class Layer:
                     self._channel = await self._layer.new_channel("desk")
                     await self._mend_all()
                 message = await self._layer.receive(self._channel)
-                self._take(unpack(message))
-            except (KeyError, msgspec.MsgspecError):
-                log.warning("message_not_understood")
             except Exception as exc:
                 log.warning("channel_layer_is_away", error=repr(exc))
                 await asyncio.sleep(0.5)
+            else:
+                self._understand(message)
+
+    def _understand(self, message: dict[str, Any]) -> None:
+        try:
+            self._take(unpack(message))
+        except (KeyError, msgspec.MsgspecError):
+            log.warning("message_not_understood")
+        except Exception:
+            log.exception("message_failed")
 
     def _take(self, envelope: Envelope) -> None:
         if isinstance(envelope.message, Alive):
@@ -126,10 +136,21 @@ class Layer:
         for group in self._wanted ^ self._have:
             await self._mend(group)
 
+    async def _keep_mended(self) -> None:
+        """Beside the watch, because a layer that hangs would hold that up."""
+        while True:
+            await asyncio.sleep(ALIVE_EVERY_SECONDS)
+            if asyncio.get_running_loop().time() - self._subscribed_at > SUBSCRIBE_ANEW_SECONDS:
+                # The core layer forgets groups after a day, and all of them with its Redis.
+                self._subscribe_anew()
+            await self._mend_all()
+
+    def _subscribe_anew(self) -> None:
+        self._have.clear()
+        self._subscribed_at = asyncio.get_running_loop().time()
+
     async def _watch(self) -> None:
         """Send ourselves a number every second; what has not come back by the next is missed."""
-        loop = asyncio.get_running_loop()
-        self._subscribed_at = loop.time()
         had_missed = False
         while True:
             await asyncio.sleep(ALIVE_EVERY_SECONDS)
@@ -138,23 +159,22 @@ class Layer:
                 self.is_healthy = False
                 await self._changed(False)
             elif not missed and had_missed:
-                self.is_healthy = True
-                self._have.clear()
-                await self._changed(True)
+                self._begin(self._recover())
             had_missed = missed > 0
-            if loop.time() - self._subscribed_at > SUBSCRIBE_ANEW_SECONDS:
-                # The core layer forgets groups after a day, and all of them with its Redis.
-                self._have.clear()
-                self._subscribed_at = loop.time()
-            await self._mend_all()
             await self._say_alive()
+
+    async def _recover(self) -> None:
+        """Listen everywhere first: whoever compares with the log then misses nothing after it."""
+        self._subscribe_anew()
+        await self._mend_all()
+        self.is_healthy = True
+        await self._changed(True)
 
     async def _say_alive(self) -> None:
         self._sent += 1
         if not self._channel or (self._sending and not self._sending.done()):
             return  # not sent is as good as missed
         self._sending = self._begin(self._send_alive(self._sent))
-        await asyncio.wait([self._sending], timeout=ALIVE_EVERY_SECONDS)
 
     async def _send_alive(self, number: int) -> None:
         with suppress(Exception):

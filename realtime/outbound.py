@@ -198,6 +198,10 @@ class AsgiOutbound(Outbound):
                 self.stalled_since = loop.time()
                 text = self.backlog.take().json.decode()
                 await self._send({"type": "websocket.send", "text": text})
+        except Exception:
+            # The server has lost the socket; the application is told of it in its own time.
+            self.is_over = True
+            self.backlog.clear()
         finally:
             self._task = None
             self.stalled_since = None

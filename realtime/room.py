@@ -88,13 +88,15 @@ class Room:
         self.epoch = ""
         self.head = 0
         self.is_open = False
+        # The log has not got what it should have: whoever refills the room tries again later.
+        self.has_gap = False
         self._began_at = 0
         self._ask_refill = ask_refill
         self._is_refilling = False
         # The highest seq that is known to exist.
         self._target = 0
         # What the refill under way was asked for: after which seq, and about whom.
-        self._read_after = 0
+        self._read_after = self._read_upto = 0
         self._read_for: set[Member] = set()
         self._kept: deque[Entry] = deque()
         self._kept_bytes = 0
@@ -243,7 +245,7 @@ class Room:
 
     def begin_refill(self) -> tuple[int, set[int]]:
         """Called right before the log is read: after which seq, and about which users."""
-        self._read_after = self.head
+        self._read_after, self._read_upto = self.head, self._target
         self._read_for = set(self.members())
         return self._read_after, {member.user_id for member in self._read_for}
 
@@ -255,6 +257,10 @@ class Room:
         stayed = self._read_for.intersection(self.members())
         forbidden = [member for member in stayed if member.user_id not in page.allowed]
         left = self._turn_out(forbidden, ACCESS_REVOKED)
+        if not page.entries and self._read_upto > self._read_after:
+            # It is known that there is more. Asking at once would find nothing again.
+            self.has_gap = self._is_refilling = True
+            return left
         for entry in page.entries:
             if entry.may_change_access and self._has_newcomers():
                 # Nobody has asked about them since this happened.
@@ -268,8 +274,8 @@ class Room:
         return not self._read_for.issuperset(self.members())
 
     def try_again(self) -> None:
-        """The log could not be read: ask anew."""
-        self._is_refilling = False
+        """The log could not be read, or had a gap: ask anew."""
+        self.has_gap = self._is_refilling = False
         self._want(self._target)
 
     def _turn_out(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
-from django.db import DatabaseError
+from django.db import Error as DbError
 
 from realtime import log as event_log
 from realtime.database import in_database
@@ -75,21 +75,18 @@ class Rooms:
             return
         try:
             heads = await in_database(event_log.heads, [room.key for room in were])
-        except DatabaseError as exc:
+        except DbError as exc:
             log.warning("sweep_failed", error=repr(exc))
             return
         for room, after in were.items():
             standing = heads.get(room.key, event_log.GONE)
             self._put_out(room.key, room.hear_head(standing, after=after))
 
-    async def prune(self) -> None:
+    def prune(self) -> None:
         """Forget the rooms that everybody has left."""
-        empty = [key for key, room in self._rooms.items() if room.is_empty]
-        for key in empty:
+        for key in [key for key, room in self._rooms.items() if room.is_empty]:
             del self._rooms[key]
-        for key in empty:
-            if key not in self._rooms:
-                await self._layer.unsubscribe(key.group)
+            self._layer.unsubscribe(key.group)
 
     def _begin_refill(self, room: Room) -> None:
         self._begin(self._refill(room))
@@ -101,10 +98,13 @@ class Rooms:
             page = await in_database(event_log.read_page, room.key, after, users)
         except Exception as exc:
             log.warning("refill_failed", room=room.key.group, error=repr(exc))
-            await asyncio.sleep(READ_AGAIN_SECONDS)
-            room.try_again()
         else:
             self._put_out(room.key, room.refill(page))
+            if not room.has_gap:
+                return
+            log.error("log_has_a_gap", room=room.key.group, after=after)
+        await asyncio.sleep(READ_AGAIN_SECONDS)
+        room.try_again()
 
     def _put_out(self, key: RoomKey, gone: Iterable[tuple[Member, LeaveReason]]) -> None:
         for member, reason in gone:

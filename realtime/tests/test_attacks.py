@@ -406,7 +406,7 @@ async def test_a_room_that_was_forgotten_meanwhile_is_not_listened_to(ticket, al
         await asyncio.sleep(0)
         hub.turn_out(connection, key, ACCESS_REVOKED)
         await arriving
-        await hub.rooms.prune()
+        hub.rooms.prune()
         assert key.group not in hub.layer._wanted
 
 
@@ -420,7 +420,7 @@ async def test_nothing_is_left_of_sockets_that_have_gone(ticket, alice, sam):
             await peer.join(ticket)
             await peer.refused("room.join", ticket=999_999)
             await peer.done("typing.start", room=f"ticket:{ticket.pk}")
-    await hub.rooms.prune()
+    hub.rooms.prune()
     sockets = hub.sockets
     assert (len(sockets), len(hub.rooms), len(sockets.desk)) == (0, 0, 0)
     assert (sockets._by_user, sockets._watchers, any(sockets._beats)) == ({}, {}, False)

@@ -1,6 +1,8 @@
 """The channel layer, as the hub and the publishers use it: on real servers, of both kinds."""
 
 import asyncio
+import os
+import signal
 import time
 from contextlib import asynccontextmanager
 
@@ -99,7 +101,8 @@ async def test_ones_own_words_are_not_heard_again(backend):
 
 async def test_a_group_that_was_left_is_not_heard(backend):
     async with listening("ticket.7.staff", EVERYBODY) as (layer, ears):
-        await layer.unsubscribe("ticket.7.staff")
+        layer.unsubscribe("ticket.7.staff")
+        await ears.wait_for(lambda: "ticket.7.staff" not in layer._have)
         await another_says(("ticket.7.staff", Seated(1)), (EVERYBODY, Seated(2)))
         await ears.wait_for(lambda: ears.heard)
         assert ears.heard == [Seated(2)]
@@ -141,6 +144,20 @@ async def test_what_is_not_understood_is_passed_over(backend):
         await another_says((EVERYBODY, Seated(1)))
         await ears.wait_for(lambda: ears.heard)
         assert ears.heard == [Seated(1)]
+
+
+async def test_a_redis_that_hangs_is_noticed_though_somebody_joins(backend, redis):
+    async with listening("ticket.7.staff") as (layer, ears):
+        os.kill(redis.pid, signal.SIGSTOP)
+        try:
+            joins = [asyncio.create_task(layer.subscribe(f"ticket.{n}.staff")) for n in range(5)]
+            async with asyncio.timeout(PATIENCE / 2):
+                while ears.health != [False]:
+                    await asyncio.sleep(0.05)
+            await asyncio.gather(*joins)
+        finally:
+            os.kill(redis.pid, signal.SIGCONT)
+        await ears.wait_for(lambda: ears.health == [False, True])
 
 
 def test_publishing_does_not_wait_for_a_redis_that_is_away(backend, redis, caplog):

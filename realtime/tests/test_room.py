@@ -319,6 +319,28 @@ def test_a_log_that_could_not_be_read_is_asked_for_again(alice) -> None:
     assert room.asked == 2
 
 
+def test_a_log_with_a_gap_is_not_asked_at_once_again(alice) -> None:
+    room = room_at(5, alice)
+    room.hear(entry(7))
+    room.begin_refill()
+    room.refill(Page(Standing("e", 7), [], [ALICE]))
+    assert room.has_gap
+    assert room.asked == 1
+    room.try_again()
+    assert room.asked == 2
+
+
+def test_what_was_committed_while_the_log_was_read_is_no_gap(alice) -> None:
+    room = room_at(5, alice)
+    room.hear(entry(7))
+    room.hear(entry(6))
+    room.hear(entry(7))
+    room.begin_refill()
+    room.refill(Page(Standing("e", 8), [], [ALICE]))
+    assert not room.has_gap
+    assert room.asked == 2
+
+
 def test_a_refill_that_finds_another_log_sends_everybody_back(alice) -> None:
     room = room_at(5, alice)
     room.begin_refill()

@@ -160,8 +160,9 @@ class Request(WebRequest):  # type: ignore[misc]
 
 
 def body_limit(path: str) -> int:
-    """How many bytes a body may have: what the first prefix in BODY_LIMITS that fits says."""
-    return next(size for prefix, size in settings.BODY_LIMITS.items() if path.startswith(prefix))
+    """How many bytes a body may have: what the longest prefix in BODY_LIMITS that fits says."""
+    fitting = [prefix for prefix in settings.BODY_LIMITS if path.startswith(prefix)]
+    return settings.BODY_LIMITS[max(fitting, key=len)]
 
 
 def _problem(request: Request, status: int) -> HttpResponse:

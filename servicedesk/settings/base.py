@@ -175,7 +175,7 @@ CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "Idempotency-Replayed", "Retry-Af
 
 JSON_BODY_MAX_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = JSON_BODY_MAX_BYTES
-# Bytes that the server reads of a body, by the first prefix of the path that fits. Beyond that it
+# Bytes that the server reads of a body, by the longest prefix of the path. Beyond that it
 # answers 413 while the body is still being sent.
 BODY_LIMITS = {"": JSON_BODY_MAX_BYTES}
 IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=48)
