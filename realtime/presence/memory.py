@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from realtime.presence.store import (
+    COUNTED_SECONDS,
     KEPT_SECONDS,
     LEASE_SECONDS,
     LINGER_SECONDS,
@@ -17,7 +18,9 @@ from realtime.presence.store import (
     people,
 )
 
-LEASE, LINGER, KEPT = (s * 1000 for s in (LEASE_SECONDS, LINGER_SECONDS, KEPT_SECONDS))
+LEASE, LINGER, KEPT, COUNTED = (
+    s * 1000 for s in (LEASE_SECONDS, LINGER_SECONDS, KEPT_SECONDS, COUNTED_SECONDS)
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class MemoryPresence:
         with self._lock:
             change = self._act(lease.user, hold, at)
             leases = self._users[lease.user].leases.values()
-            return change, sum(not held.is_closed for held in leases)
+            return change, sum(held.ends > at + LEASE - COUNTED for held in leases)
 
     async def refresh(self, leases: Sequence[Lease], *, now: float) -> list[Change]:
         at = milliseconds(now)

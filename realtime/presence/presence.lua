@@ -13,6 +13,8 @@ local LEASES, USER = KEYS[1], KEYS[2]
 local action, now = ARGV[1], tonumber(ARGV[2])
 local lease, linger, kept = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local at_once, FIRST = ARGV[6], 7
+-- For how long a renewal shows that a connection is open: COUNTED_SECONDS.
+local counted = 20000
 local answer = { 0 }
 
 local function whole(number)
@@ -21,7 +23,7 @@ end
 
 local function read(user)
   local it = { key = USER .. user, user = user, announced = 'offline', version = 0 }
-  it.conns, it.ended = {}, {}
+  it.conns, it.ends, it.ended = {}, {}, {}
   local fields = redis.call('HGETALL', it.key)
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
@@ -34,6 +36,7 @@ local function read(user)
       local ends = redis.call('ZSCORE', LEASES, user .. ':' .. conn)
       if ends and tonumber(ends) > now then
         it.conns[conn] = value
+        it.ends[conn] = tonumber(ends)
       else
         table.insert(it.ended, conn)
       end
@@ -59,10 +62,11 @@ local function is_closed(wish)
   return string.find(wish, ' closed', 1, true) ~= nil
 end
 
+-- Those renewed lately: others were closed, or their process has died and they will end.
 local function open_connections(it)
   local count = 0
-  for _, wish in pairs(it.conns) do
-    if not is_closed(wish) then
+  for _, ends in pairs(it.ends) do
+    if ends > now + lease - counted then
       count = count + 1
     end
   end
@@ -87,7 +91,7 @@ local function take(user)
 end
 
 local function hold(it, conn, wish, ends)
-  it.conns[conn] = wish
+  it.conns[conn], it.ends[conn] = wish, ends
   redis.call('HSET', it.key, 'conn:' .. conn, wish)
   redis.call('ZADD', LEASES, whole(ends), it.user .. ':' .. conn)
 end

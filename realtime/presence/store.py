@@ -20,6 +20,9 @@ LEASE_SECONDS = 45
 RENEW_SECONDS = 15
 # How long the lease of a closed connection still counts, so that nobody sees a page reload.
 LINGER_SECONDS = 8
+# For how long a renewal shows that a connection is open. Those of a process that died are not
+# counted for as long as they are shown: its users are coming back elsewhere.
+COUNTED_SECONDS = 20
 # How often each process is to look for leases that ended.
 EXPIRE_SECONDS = 2
 # How long a store remembers what nobody touches.
@@ -64,7 +67,7 @@ class PresenceStore(Protocol):
 
     async def touch(self, lease: Lease, *, now: float) -> tuple[Change | None, int]:
         """Connect, or set another state: the change, if the user's state is another one now, and
-        how many connections they have open (closed ones that linger are not counted)."""
+        how many connections they have open, by what was renewed lately."""
 
     async def refresh(self, leases: Sequence[Lease], *, now: float) -> list[Change]:
         """Renew the leases of all sockets of a process. One that is not known, because it ended

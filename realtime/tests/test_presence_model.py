@@ -50,8 +50,8 @@ class Model:
         # By (ticket, conn), as (person, end).
         self.views: dict[tuple[int, str], tuple[int, int]] = {}
 
-    def open_connections(self, user: int) -> int:
-        return sum(of == user and not closed for (of, _), (*_, closed) in self.leases.items())
+    def open_connections(self, user: int, at: int) -> int:
+        return sum(of == user and end > at + 25_000 for (of, _), (_, end, _) in self.leases.items())
 
     def state(self, user: int, at: int) -> str:
         wishes = {w for (of, _), (w, end, _) in self.leases.items() if of == user and end > at}
@@ -129,7 +129,7 @@ class Connections(RuleBasedStateMachine):
         held = {(user, conn): (state, self.at + 45_000, False)}
         expected = self.model.changes({user}, self.at, lambda: self.model.leases.update(held))
         assert as_set(change) == expected
-        assert count == self.model.open_connections(user)
+        assert count == self.model.open_connections(user, self.at)
 
     @rule(leases=leases)
     def refresh(self, leases):
