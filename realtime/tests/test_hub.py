@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
 
 from realtime import commands, guard
@@ -96,7 +97,7 @@ async def test_who_joins_anew_while_the_database_is_away_is_told_that_they_are_o
     ticket, alice, monkeypatch
 ):
     async def away(look):
-        raise commands.DbError("away")
+        raise DatabaseError("away")
 
     async with signed_in(alice) as socket:
         await socket.join(ticket)
