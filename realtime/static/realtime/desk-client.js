@@ -243,6 +243,7 @@ class Presence {
   /** @type {number[]} */
   #watched = [];
   #own = "online";
+  #heard = new Set();
 
   constructor(connection, changed) {
     this.#connection = connection;
@@ -269,16 +270,29 @@ class Presence {
 
   /** @internal */
   update(presence) {
+    this.#heard.add(presence.user);
     const known = this.states.get(presence.user);
     if (known && known.version >= presence.version) return;
-    this.states.set(presence.user, presence);
-    this.#changed(presence);
+    this.#take(presence);
   }
 
+  /** An answer counts as it stands, also where the desk has forgotten what it said before; not of
+      those of whom there was news while it was under way. */
   #subscribe() {
+    this.#heard.clear();
     this.#connection.command("presence.subscribe", { users: this.#watched }, (error, answer) => {
-      answer?.users.forEach((each) => this.update(each));
+      for (const each of answer?.users ?? []) {
+        if (this.#heard.has(each.user)) this.update(each);
+        else this.#take(each);
+      }
     });
+  }
+
+  #take(presence) {
+    const known = this.states.get(presence.user);
+    this.states.set(presence.user, presence);
+    const isNews = known?.state !== presence.state || known.version !== presence.version;
+    if (isNews) this.#changed(presence);
   }
 }
 

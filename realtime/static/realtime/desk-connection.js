@@ -14,7 +14,9 @@ const MAX_BACK_OFF_MS = 30_000;
 const STABLE_MS = 10_000;
 const NOT_AUTHENTICATED = 4501;
 /** What may go better in a while. */
-const PASSING = new Set(["unavailable", "internal", "rate_limited", "timeout"]);
+export const PASSING = new Set(["unavailable", "internal", "rate_limited", "timeout"]);
+// So often the server may fail on one and the same command before that is the command's fault.
+const FAILURES = 5;
 
 /** @typedef {"connecting" | "live" | "offline" | "closed"} State */
 /**
@@ -302,7 +304,8 @@ export class Connection extends Emitter {
     const asked = this.#asked.get(id);
     if (!asked) return;
     clearTimeout(asked.timer);
-    if (asked.insists && PASSING.has(error?.code)) {
+    if (error?.code === "internal") asked.failures = (asked.failures ?? 0) + 1;
+    if (asked.insists && PASSING.has(error?.code) && !(asked.failures >= FAILURES)) {
       const wait = error.retryAfterMs ?? backOff(asked.tries++);
       asked.timer = setTimeout(() => this.#send(id), wait);
     } else {

@@ -2,7 +2,7 @@
  * A ticket's room: what is heard there (Room), and what is said (Outbox).
  */
 
-import { Emitter, backOff } from "./desk-connection.js";
+import { Emitter, PASSING, backOff } from "./desk-connection.js";
 
 /** @typedef {import("./desk-connection.js").DeskError} DeskError */
 /** @typedef {{id: number, name: string, kind: "customer" | "agent" | "supervisor"}} Person */
@@ -163,8 +163,15 @@ export class Room extends Emitter {
   }
 
   #refused(error) {
-    if (error.code === "resync_required") this.#resync(error.details.snapshot);
-    else if (error.code !== "disconnected") this.#end(error.code);
+    if (error.code === "resync_required") return this.#resync(error.details.snapshot);
+    if (PASSING.has(error.code)) return this.#joinLater(error.retryAfterMs);
+    if (error.code !== "disconnected") this.#end(error.code);
+  }
+
+  /** One of several rooms could not be joined for the moment. */
+  #joinLater(wait = backOff(this.#tries++)) {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#hasLeft || this.join(), wait);
   }
 
   /** The stream cannot be continued: read how things stand, and go on from there. */

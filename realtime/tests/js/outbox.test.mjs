@@ -91,6 +91,22 @@ for (const code of ["unavailable", "internal"]) {
   });
 }
 
+test("what the server fails on again and again fails, and the next one goes out", async (t) => {
+  const desk = deskFor(t, { random: 0 });
+  const socket = await desk.live();
+  const [first, second] = [desk.client.send(42, "poison"), desk.client.send(42, "next")];
+  first.done.catch(() => {});
+  for (let tries = 1; tries <= 5; tries += 1) {
+    assert.equal(first.state, "pending");
+    socket.error(sends(socket).at(-1), "internal");
+    await desk.wait(1_000);
+  }
+  assert.equal(first.state, "failed");
+  assert.equal(sends(socket).at(-1).data.body, "next");
+  socket.ok(sends(socket).at(-1), DONE);
+  assert.equal(second.state, "sent");
+});
+
 for (const code of ["validation_failed", "not_found", "idempotency_conflict"]) {
   test(`${code} fails the message, and the next one goes out`, async (t) => {
     const desk = deskFor(t);
@@ -194,6 +210,26 @@ test("presence is watched again after a reconnect, and old news is no news", asy
   socket.ok(socket.sent[0], { users: [state(2, "online", 7), state(3, "away", 8)] });
   assert.deepEqual(seen, [[2, "offline"], [3, "online"], [2, "online"], [3, "away"]]);
   assert.equal(desk.client.presence.states.get(3).state, "away");
+});
+
+test("after the desk has forgotten everything its answer counts", async (t) => {
+  const desk = deskFor(t);
+  desk.client.presence.watch([2]);
+  let socket = await desk.live(BOB);
+  socket.ok(socket.sent[0], { users: [{ user: 2, state: "online", version: 9 }] });
+  socket = await desk.again(BOB);
+  socket.ok(socket.sent[0], { users: [{ user: 2, state: "offline", version: 0 }] });
+  assert.equal(desk.client.presence.states.get(2).state, "offline");
+});
+
+test("news that comes before the answer is not undone by it", async (t) => {
+  const desk = deskFor(t);
+  desk.client.presence.watch([2]);
+  const socket = await desk.live(BOB);
+  const data = { user: 2, state: "away", version: 10 };
+  socket.say({ type: "signal", room: null, event: "presence.changed", data });
+  socket.ok(socket.sent[0], { users: [{ user: 2, state: "online", version: 9 }] });
+  assert.equal(desk.client.presence.states.get(2).state, "away");
 });
 
 test("who is away stays away after a reconnect", async (t) => {

@@ -130,6 +130,22 @@ test("what is asked for in one go is joined in one go, once", async (t) => {
   assert.deepEqual(more, []);
 });
 
+test("of several rooms, one that cannot be joined for the moment is joined later", async (t) => {
+  const desk = deskFor(t, { random: 1 });
+  const rooms = [1, 2].map((ticket) => desk.client.room(ticket));
+  const gone = [];
+  for (const room of rooms) room.on("left", ({ reason }) => gone.push(reason));
+  const socket = await desk.live();
+  const [command] = socket.said("rooms.join");
+  const passing = { room: "ticket:2", ok: false, code: "unavailable", message: "later" };
+  const joined = { room: "ticket:1", ok: true, epoch: "e", head: 1, replay: 0 };
+  socket.ok(command, { results: [{ ...joined, members: [], typing: [] }, passing] });
+  assert.deepEqual(joins(socket), []);
+  await desk.wait(1_000);
+  assert.deepEqual(joins(socket), [{ ticket: 2 }]);
+  assert.deepEqual(gone, []);
+});
+
 const SNAPSHOT = { id: 42, subject: "VPN", stream: { epoch: "f", seq: 700 } };
 
 function http(...answers) {
