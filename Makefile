@@ -11,18 +11,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A stamp carries the checksum of what it stands for, so that only changed requirements, not
 # touched ones, are installed again - and nothing needs the network while they are the same.
 BASE := .venv/.base-$(shell cat requirements/base.txt | cksum | cut -d ' ' -f 1)
-DEV := .venv/.dev-$(shell cat requirements/base.txt requirements/dev.txt | cksum | cut -d ' ' -f 1)
-BENCH := .venv/.bench-$(shell cat requirements/base.txt requirements/dev.txt requirements/bench.txt | cksum | cut -d ' ' -f 1)
+DEV := .venv/.dev-$(shell cat requirements/base.txt requirements/providers.txt requirements/dev.txt | cksum | cut -d ' ' -f 1)
+BENCH := .venv/.bench-$(shell cat requirements/base.txt requirements/providers.txt requirements/dev.txt requirements/bench.txt | cksum | cut -d ' ' -f 1)
 
 # Checks that must not depend on anyone's .env or local data.
 NEUTRAL := DJANGO_SETTINGS_MODULE=servicedesk.settings.testing DATABASE_URL=sqlite://:memory: REDIS_URL=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench chaos fresh schema clean
+.PHONY: help run test check bench chaos fresh schema screenshots clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BASE) ## Start the desk with demo data at http://127.0.0.1:8000 (PORT=...)
 	@$(MANAGE) migrate --verbosity 0
@@ -55,10 +55,12 @@ check: $(DEV) ## Lint, format, types, imports, migrations, deployment, API schem
 bench: $(BENCH) ## Measure what the documentation claims (ARGS=assignment for one)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-chaos: $(DEV) ## The long form of the tests that kill servers and try random commands
+chaos: $(DEV) ## The long form of the tests that kill processes and try random commands
 	@CHAOS_TICKETS=10000 STATE_MACHINE_EXAMPLES=300 HUB_SESSIONS=100000 \
 		$(BIN)/python -m servicedesk.tests tickets/tests/test_escalation_at_once.py \
 		tickets/tests/test_state_machine.py realtime/tests/test_room_machine.py $(ARGS)
+	@FILE_KILLS=$${FILE_KILLS:-50} $(BIN)/python -m servicedesk.tests -n 0 -rP \
+		attachments/tests/test_crashes.py attachments/tests/test_permissions.py $(ARGS)
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} $(BIN)/python -m servicedesk.tests -n 0 -rP \
 		realtime/tests/test_chaos.py realtime/tests/test_scenarios*.py \
 		realtime/tests/long_scenarios.py $(ARGS)
@@ -69,6 +71,9 @@ fresh: $(DEV) ## Clone the last commit, run it from nothing, hold the README's d
 schema: $(BASE) ## Write docs/openapi.yaml and docs/asyncapi.yaml anew
 	$(NEUTRAL) $(MANAGE) spectacular --file docs/openapi.yaml --validate --fail-on-warn
 	$(NEUTRAL) $(MANAGE) asyncapi --file docs/asyncapi.yaml
+
+screenshots: $(DEV) ## Draw docs/images anew with Chromium, from a demo desk (ARGS=portal for some)
+	@$(BIN)/python -m servicedesk.tests.screenshots $(ARGS)
 
 clean: ## Remove .venv, caches and collected files; data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \

@@ -7,6 +7,7 @@ nothing to do with it.
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +21,11 @@ from rest_framework.test import APIClient
 from agents import sessions
 from agents.models import Availability, Role, Skill, Team, User
 from agents.services import create_user, update_agent
+from attachments.tests import real_clamd
 from servicedesk.tests import contract
 from tickets import database
 
-OWN_APPS = ("servicedesk", "agents", "tickets")
+OWN_APPS = ("servicedesk", "agents", "tickets", "attachments")
 
 
 # --- Which tests run ------------------------------------------------------------------
@@ -31,13 +33,19 @@ OWN_APPS = ("servicedesk", "agents", "tickets")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of PostgreSQL alone belong to its own pass, and so do those that need run only once;
-    elsewhere they are left out."""
-    if connection.vendor == "postgresql":
-        return
-    apart = [item for item in items if any(map(item.get_closest_marker, ("postgres", "once")))]
+    elsewhere they are left out. So are those of a program that is not installed."""
+    apart = [item for item in items if _runs_elsewhere(item)]
     if apart:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]
+
+
+def _runs_elsewhere(item: pytest.Item) -> bool:
+    if item.get_closest_marker("clamd") and real_clamd.PROGRAM is None:
+        return True
+    return connection.vendor != "postgresql" and any(
+        map(item.get_closest_marker, ("postgres", "once"))
+    )
 
 
 _skipped: list[str] = []
@@ -61,12 +69,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The database, with real commits, so that what runs on commit runs; wiped afterwards.
+def db(
+    django_db_setup: None, django_db_blocker: Any, settings: Any, tmp_path: Path
+) -> Iterator[None]:
+    """The database, with real commits, so that what runs on commit runs, and an empty folder of
+    files; wiped afterwards.
 
     Replaces pytest-django's `db`, whose test inside one transaction never commits: the receivers
     would not run, or only in an order that real life does not have.
     """
+    settings.ATTACHMENTS_FOLDER = tmp_path / "files"
     with django_db_blocker.unblock():
         yield
         wipe()

@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from agents.models import Role, User
 
 # Django permissions by role: what the admin shows. Supervisors have all of these apps.
-SUPERVISED_APPS = ("agents.", "tickets.")
+SUPERVISED_APPS = ("agents.", "tickets.", "attachments.")
 AGENT_PERMISSIONS = frozenset(
     {
         "tickets.view_ticket",
         "tickets.change_ticket",
         "tickets.view_category",
+        "attachments.view_attachment",
         "agents.view_team",
         "agents.view_skill",
         "agents.view_agentprofile",

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from servicedesk.tests.services import find_services
 
-NAMES = ("calendar", "escalation", "assignment", "live")
+NAMES = ("calendar", "escalation", "assignment", "console", "live")
 
 
 def main(arguments: list[str]) -> int:

@@ -44,7 +44,7 @@ from servicedesk.api.renderers import iso
 from servicedesk.errors import DomainError, FieldError
 from tickets import services
 from tickets.api import inputs
-from tickets.api.serializers import MessageSerializer
+from tickets.api.events import shown_messages
 from tickets.models import Ticket
 
 log = structlog.get_logger(__name__)
@@ -208,7 +208,7 @@ def _post(signed_in: SignedIn, audience: Audience, data: said.SendMessage) -> Se
         posted = _add(ticket, author, data)
     except (DomainError, APIException, Http404) as exc:
         raise _refusal(exc) from exc
-    shown = MessageSerializer(posted.message, context={"is_staff": audience == "staff"}).data
+    (shown,) = shown_messages([posted.message], is_staff=audience == "staff")
     where = None if posted.follow_up is None else posted.follow_up.pk
     return Sent(shown, shown["seq"], where)
 
@@ -216,7 +216,12 @@ def _post(signed_in: SignedIn, audience: Audience, data: said.SendMessage) -> Se
 def _add(ticket: Ticket, author: User, data: said.SendMessage) -> services.Posted:
     if data.internal and not author.is_desk_staff:
         raise FieldError("internal", ONLY_AGENTS_NOTE)
-    fields = {"body": data.body, "internal": data.internal, "client_msg_id": data.client_msg_id}
+    fields = {
+        "body": data.body,
+        "internal": data.internal,
+        "client_msg_id": data.client_msg_id,
+        "attachments": data.attachments,
+    }
     body = inputs.NewMessageSerializer(data=fields)
     body.is_valid(raise_exception=True)
     return services.post_message(
@@ -225,6 +230,7 @@ def _add(ticket: Ticket, author: User, data: said.SendMessage) -> services.Poste
         body=body.validated_data["body"],
         is_internal=data.internal,
         client_msg_id=body.validated_data["client_msg_id"],
+        attachments=body.validated_data["attachments"],
         at=timezone.now(),
     )
 

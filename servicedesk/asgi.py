@@ -5,8 +5,11 @@ from typing import IO, Any
 from uuid import uuid4
 
 import django
+from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter
 from django.core.handlers.asgi import ASGIHandler
+from django.db import close_old_connections
+from django.http.response import HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "servicedesk.settings.development")
 django.setup(set_prefix=False)
@@ -31,6 +34,18 @@ class DeskHandler(ASGIHandler):
             request.META["CONTENT_LENGTH"] = str(body_file.seek(0, os.SEEK_END))
             body_file.seek(0)
         return request, None
+
+    async def send_response(self, response: HttpResponseBase, send: Any) -> None:
+        """Django keeps what a request has borrowed until the peer has read all of the answer, and
+        for ever where the answer fails in the middle."""
+        try:
+            if response.streaming:
+                # A few slow readers would hold all of the pool's connections.
+                await sync_to_async(close_old_connections)()
+            await super().send_response(response, send)
+        except Exception:
+            await sync_to_async(response.close)()
+            raise
 
 
 http = DeskHandler()

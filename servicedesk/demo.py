@@ -2,14 +2,19 @@
 
 import secrets
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from PIL import Image, ImageDraw
 
 from agents import services as people_services
 from agents.models import Availability, Role, Skill, Team, User
+from attachments import services as file_services
+from attachments.received import Received
 from servicedesk.settings.environment import private_file
 from tickets import services
 from tickets.lifecycle import Status
@@ -224,6 +229,7 @@ def _ticket(
     """Open a ticket in the past and bring it, by the same services as everybody, to its state."""
     requester, category, subject, description, priority, state, days = row
     opened_at = timezone.now() - timedelta(days=days)
+    attached = _files(people[requester]) if state == Status.OPEN else []
     ticket = open_ticket(
         requester=people[requester],
         actor=people[requester],
@@ -231,6 +237,7 @@ def _ticket(
         description=description,
         priority=priority,
         category=categories[category],
+        attachments=attached,
         at=opened_at,
     )
     ticket.refresh_from_db()
@@ -240,6 +247,32 @@ def _ticket(
         ticket=ticket, author=agent, body="Thank you, I am looking into it.", at=answered_at
     )
     _bring_to(ticket, state, agent, people[requester], answered_at + timedelta(minutes=30))
+
+
+def _files(uploader: User) -> list[UUID]:
+    """What somebody with a broken VPN would send along, through the door that all files take."""
+    log = "".join(f"{minute:02}:00 connected\n{minute:02}:09 link lost\n" for minute in range(6))
+    sent = {"vpn-error.png": _screenshot(), "vpn.log": log.encode()}
+    received = [Received.of(name, content) for name, content in sent.items()]
+    at = timezone.now()
+    stored, _ = file_services.store(received, uploader=uploader, at=at)
+    drafts = file_services.take(stored, uploader=uploader, ticket=None, at=at)
+    return [file.pk for file in drafts.files]
+
+
+def _screenshot() -> bytes:
+    image = Image.new("RGB", (960, 540), "#f4f5f7")
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((200, 130, 760, 410), 18, fill="white", outline="#c5c9d3", width=2)
+    draw.ellipse((240, 175, 300, 235), fill="#c8372d")
+    draw.text((262, 182), "!", fill="white", font_size=40)
+    draw.text((330, 178), "The connection was lost", fill="#1c2330", font_size=30)
+    draw.text((330, 230), "vpn.desk.example: certificate expired", fill="#5a6374", font_size=20)
+    draw.rounded_rectangle((590, 340, 720, 385), 10, fill="#2456c6")
+    draw.text((628, 350), "Retry", fill="white", font_size=22)
+    content = BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
 
 
 def _bring_to(ticket: Ticket, state: Status, agent: User, requester: User, at: datetime) -> None:

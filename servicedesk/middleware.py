@@ -17,7 +17,8 @@ from servicedesk.api.errors import PROBLEM_JSON, problem_for_status
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 MACHINE_PATHS = ("/api/", "/health/")
-PAGES = "/admin/"
+# The console's, and the portal's.
+PAGES = re.compile(r"/(admin/.*|new/|tickets/.*|sign-in/|sign-out/)?", re.DOTALL)
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ def _user_id(request: HttpRequest) -> int | None:
 
 
 class ProblemMiddleware:
-    """Every refusal is a problem, also where no view was reached; but not on the admin's pages.
+    """Every refusal is a problem, also where no view was reached; but not on the pages.
 
     Django answers an unknown path, a wrong Host or a failed CSRF check with a page of HTML
     (in development with a technical one). DRF's own answers are problems already.
@@ -82,7 +83,7 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if response.status_code < 400 or request.path.startswith(PAGES):
+        if response.status_code < 400 or PAGES.fullmatch(request.path):
             return response
         # Pages of HTML and plain text (a traceback, in development) must not leave; a health
         # report is JSON and stays.

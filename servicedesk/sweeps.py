@@ -5,14 +5,14 @@ processes at once, and may be killed anywhere; the next run finds what is left.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 from typing import Protocol
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 log = structlog.get_logger(__name__)
 
@@ -40,16 +40,21 @@ class Sweep(Protocol):
     def __call__(self, *, batch: int) -> SweepResult: ...
 
 
-_sweeps: dict[str, Sweep] = {}
+# Each lane has a thread of its own in a worker: a scan or a preview that takes a minute keeps no
+# escalation waiting.
+DESK, FILES, SCANS = LANES = ("desk", "files", "scans")
+
+# By name: the sweep and its lane.
+_sweeps: dict[str, tuple[Sweep, str]] = {}
 
 
-def register(name: str, sweep: Sweep) -> None:
+def register(name: str, sweep: Sweep, *, lane: str = DESK) -> None:
     """Called from an app's `ready()`; the worker runs what is registered, in that order."""
-    _sweeps[name] = sweep
+    _sweeps[name] = sweep, lane
 
 
-def registered() -> dict[str, Sweep]:
-    return dict(_sweeps)
+def registered(lanes: Collection[str] = LANES) -> dict[str, Sweep]:
+    return {name: sweep for name, (sweep, lane) in _sweeps.items() if lane in lanes}
 
 
 def drain(sweep: Sweep, *, batch: int, stop: Callable[[], bool] = lambda: False) -> SweepResult:
@@ -71,11 +76,13 @@ class Turn:
     leaves_work: bool = False
 
 
-def take_turns(*, batch: int, stop: Callable[[], bool] = lambda: False) -> Turn:
-    """Every registered sweep for at most its SHARE: what one of them has to do for an hour does
+def take_turns(
+    *, batch: int, stop: Callable[[], bool] = lambda: False, lanes: Collection[str] = LANES
+) -> Turn:
+    """Every sweep of these lanes for at most its SHARE: what one of them has to do for an hour does
     not keep the mails of that hour waiting. One that fails is logged and stops no other."""
     turn = Turn({})
-    for name, sweep in registered().items():
+    for name, sweep in registered(lanes).items():
         if stop():
             break
         started = time.monotonic()
@@ -123,8 +130,38 @@ def run_round(
     return totals
 
 
+def run_lanes(stop: Event, *, interval: float, batch: int, after_round: Callable[[], None]) -> None:
+    """Every lane until `stop` is set: the desk's in this thread, with `after_round` as its sign of
+    life, each other in one of its own. All have finished the batch in hand when this returns."""
+    aside = [
+        Thread(target=_run_aside, args=(stop, interval, batch, lane), name=f"sweeps-{lane}")
+        for lane in LANES
+        if lane != DESK
+    ]
+    for thread in aside:
+        thread.start()
+    try:
+        run_forever(stop, interval=interval, batch=batch, after_round=after_round, lanes=[DESK])
+    finally:
+        stop.set()
+        for thread in aside:
+            thread.join()
+
+
+def _run_aside(stop: Event, interval: float, batch: int, lane: str) -> None:
+    try:
+        run_forever(stop, interval=interval, batch=batch, lanes=[lane])
+    finally:
+        connections.close_all()
+
+
 def run_forever(
-    stop: Event, *, interval: float, batch: int, after_round: Callable[[], None]
+    stop: Event,
+    *,
+    interval: float,
+    batch: int,
+    after_round: Callable[[], None] = lambda: None,
+    lanes: Collection[str] = LANES,
 ) -> None:
     """Turns until `stop` is set, with `interval` seconds of rest where nothing was left to do.
 
@@ -135,7 +172,7 @@ def run_forever(
     while not stop.is_set():
         try:
             close_old_connections()
-            turn = take_turns(batch=batch, stop=stop.is_set)
+            turn = take_turns(batch=batch, stop=stop.is_set, lanes=lanes)
             after_round()
             if turn.leaves_work:
                 continue

@@ -3,13 +3,15 @@
 from typing import Any
 
 from django.contrib import admin
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 from django.views.decorators.csrf import csrf_exempt
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
 from agents.api import views as agents
+from attachments.api.contents import ContentViewSet
+from attachments.api.files import FileViewSet
+from attachments.api.uploads import JudgementViewSet, UploadViewSet
 from realtime.views import live_schema
 from servicedesk import health
 from servicedesk.converters import IdConverter
@@ -35,6 +37,7 @@ Messages, Events, Participants = (
 )
 Categories, Notifications = CategoryViewSet.as_view, NotificationViewSet.as_view
 Calendars, Policies, Rules = CalendarViewSet.as_view, PolicyViewSet.as_view, RuleViewSet.as_view
+Files, Contents = FileViewSet.as_view, ContentViewSet.as_view
 LIST_AND_CREATE: dict[str, Any] = {"get": "list", "post": "create"}
 READ_AND_CHANGE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update"}
 READ_CHANGE_AND_DELETE: dict[str, Any] = {**READ_AND_CHANGE, "delete": "destroy"}
@@ -46,7 +49,7 @@ OPEN: dict[str, Any] = {
 }
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/"), name="home"),
+    path("", include("servicedesk.portal.urls")),
     path("admin/", admin.site.urls),
     # Exempt, so that a POST hears 405 and not of a missing token: they take none.
     path("health/live", csrf_exempt(health.live)),
@@ -82,6 +85,14 @@ urlpatterns = [
     path("api/categories/", Categories(LIST_AND_CREATE)),
     path("api/notifications/", Notifications({"get": "list"})),
     path("api/notifications/read", Notifications({"post": "read"})),
+    # Files
+    path("api/files/upload", UploadViewSet.as_view({"post": "create"})),
+    path("api/files/validate", JudgementViewSet.as_view({"post": "create"})),
+    path("api/files/ticket/<id:ticket>", Files({"get": "of_ticket"})),
+    path("api/files/<uuid:pk>", Files({"get": "retrieve", "delete": "destroy"})),
+    path("api/files/<uuid:pk>/download", Contents({"get": "download"})),
+    path("api/files/<uuid:pk>/thumbnail", Contents({"get": "thumbnail"})),
+    path("api/files/<uuid:pk>/preview", Contents({"get": "preview"})),
     # What is promised, and what happens where it is not kept
     path("api/calendars/", Calendars(LIST_AND_CREATE)),
     path("api/calendars/<id:pk>/", Calendars(READ_CHANGE_AND_DELETE)),

@@ -33,8 +33,13 @@ def render_markdown(text: str) -> str:
 
 
 def _render(text: str) -> str:
+    return sanitise(_markdown.render(text))
+
+
+def sanitise(html: str) -> str:
+    """What people may see of HTML; twice is the same as once."""
     return nh3.clean(
-        _markdown.render(text),
+        html,
         tags=TAGS,
         attributes=ATTRIBUTES,
         url_schemes=SCHEMES,

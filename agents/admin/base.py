@@ -29,7 +29,7 @@ def moment(at: datetime | None, style: str = MOMENT) -> str | None:
 class BoundedPaginator(Paginator[Any]):
     """Counts no further than `bound`, so that a list costs the same at a million rows."""
 
-    bound = 10_000
+    bound = 1_000
 
     @cached_property
     def _found(self) -> int:
@@ -43,7 +43,7 @@ class BoundedPaginator(Paginator[Any]):
 
     @property
     def count_label(self) -> str:
-        """The count for people: `10,000+` where there is more than was looked at."""
+        """The count for people: `1,000+` where there is more than was looked at."""
         return f"{self.count:,}+" if self._found > self.bound else f"{self.count:,}"
 
 

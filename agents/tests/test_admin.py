@@ -159,10 +159,14 @@ def test_tickets_come_first(bob, console):
     page = console(bob).get("/admin/")
 
     apps = [(app["app_label"], app["models"][0]["object_name"]) for app in page.context["app_list"]]
-    assert apps == [("tickets", "Ticket"), ("agents", "AgentProfile")]
+    assert apps == [
+        ("tickets", "Ticket"),
+        ("attachments", "Attachment"),
+        ("agents", "AgentProfile"),
+    ]
     nav = page.content.decode()
     assert 0 < nav.index(">Tickets</a>") < nav.index(">Categories</a>")
-    assert "tickets/favicon.svg" in nav
+    assert "desk/favicon.svg" in nav
 
 
 def test_agents_come_and_go_on_the_first_page(bob, console):

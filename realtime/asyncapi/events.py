@@ -11,6 +11,7 @@ _WHOLE: Schema = {"type": "integer"}
 _PEOPLE: Schema = {"type": "array", "items": ref("Person")}
 _CLOCK: Schema = {"metric": {"enum": Metric.values}, "due_at": MOMENT}
 _NO_NOTE: Schema = {"properties": {"internal": {"const": False}}}
+_NO_NOTED_FILE: Schema = {"allOf": [ref("File"), _NO_NOTE]}
 
 BOB: dict[str, Any] = {"id": 3, "name": "Bob Brown"}
 ALICE: dict[str, Any] = {"id": 2, "name": "Alice Adams"}
@@ -23,6 +24,26 @@ MESSAGE: dict[str, Any] = {
     "body_html": "<p>The gateway is <strong>back</strong>.</p>\n",
     "internal": False,
     "created_at": AT,
+    "attachments": [],
+}
+FILE: dict[str, Any] = {
+    "id": "6d0ab3de-4a3e-4cf5-9d2b-1c1c2d4be9f1",
+    "ticket": 42,
+    "filename": "error.png",
+    "size": 48213,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "content_type": "image/png",
+    "category": "image",
+    "internal": False,
+    "uploaded_by": ALICE,
+    "created_at": AT,
+    "scan_status": "clean",
+    "preview_status": "ready",
+    "links": {
+        "download": "/api/files/6d0ab3de-4a3e-4cf5-9d2b-1c1c2d4be9f1/download",
+        "thumbnail": "/api/files/6d0ab3de-4a3e-4cf5-9d2b-1c1c2d4be9f1/thumbnail",
+        "preview": "/api/files/6d0ab3de-4a3e-4cf5-9d2b-1c1c2d4be9f1/preview",
+    },
 }
 
 
@@ -124,6 +145,30 @@ EVENTS: dict[str, Telling] = {
         "Who takes part changed.",
         {"added": _PEOPLE, "removed": _PEOPLE},
         {"added": [ALICE], "removed": []},
+    ),
+    "file.attached": Telling(
+        "A file is on the ticket from now on; to staff also the internal ones.",
+        {"file": ref("File")},
+        {"file": FILE},
+        narrowed={"file": _NO_NOTED_FILE},
+    ),
+    "file.scanned": Telling(
+        "The scanner has looked at it: `scan_status`.",
+        {"file": ref("File")},
+        {"file": FILE},
+        narrowed={"file": _NO_NOTED_FILE},
+    ),
+    "file.previewed": Telling(
+        "Its preview is there, or will not come: `preview_status`.",
+        {"file": ref("File")},
+        {"file": FILE},
+        narrowed={"file": _NO_NOTED_FILE},
+    ),
+    "file.removed": Telling(
+        "It was taken away; its links lead nowhere now.",
+        {"file": ref("File")},
+        {"file": FILE},
+        narrowed={"file": _NO_NOTED_FILE},
     ),
     "sla.warned": Telling(
         "A promise is about to be broken.",

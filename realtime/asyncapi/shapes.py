@@ -49,7 +49,16 @@ def closed(required: Schema, optional: Schema | None = None) -> Schema:
 
 
 # What the HTTP API describes already. Somebody in a room is what an event's actor is there.
-FROM_HTTP = ("Actor", "Message", "NotificationKindEnum", "Person", "Priority", "Role", "Status")
+FROM_HTTP = (
+    "Actor",
+    "File",
+    "Message",
+    "NotificationKindEnum",
+    "Person",
+    "Priority",
+    "Role",
+    "Status",
+)
 RENAMED = {"Person": "Actor"}
 
 _PROBLEM: Any = PROBLEM_SCHEMA["properties"]

@@ -10,6 +10,8 @@ from realtime.protocol import MAX_ROOMS
 # Larger ones are no ids of ours, and no numbers that JavaScript keeps apart.
 Id = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+FileId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\s\S])")]
+MAX_ATTACHED = 20
 DESK = "desk"
 # Not `$`, which in Python also fits before a last line's end.
 RoomName = Annotated[str, Meta(pattern=r"^(desk|ticket:[1-9][0-9]{0,14})(?![\s\S])")]
@@ -60,12 +62,13 @@ class Leave(Data):
 
 
 class SendMessage(Data):
-    """`client_msg_id` makes sending twice saying once."""
+    """`client_msg_id` makes sending twice saying once; `attachments` are ids of own drafts."""
 
     ticket: Id
     client_msg_id: Annotated[str, Meta(min_length=1, max_length=64)]
     body: str
     internal: bool = False
+    attachments: Annotated[list[FileId], Meta(max_length=MAX_ATTACHED)] = []
 
 
 class Typing(Data):

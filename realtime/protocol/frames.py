@@ -34,6 +34,10 @@ EventKind = Literal[
     "ticket.rated",
     "message.created",
     "participants.changed",
+    "file.attached",
+    "file.scanned",
+    "file.previewed",
+    "file.removed",
     "sla.warned",
     "sla.breached",
 ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -11,6 +12,10 @@ import yaml
 from django.utils import timezone
 from jsonschema_rs import Draft7Validator
 
+from attachments import services as file_services
+from attachments.models import Attachment
+from attachments.received import Received
+from attachments.services import news
 from realtime import asyncapi, log
 from realtime.asyncapi.catalogue import COMMANDS, SIGNALS, SYSTEM
 from realtime.asyncapi.events import EVENTS
@@ -340,7 +345,7 @@ def test_the_canary_is_found_wherever_it_stands():
     frame = {"type": "room.left", "room": INTERNAL_CANARY, "reason": "access_revoked"}
     with pytest.raises(BrokenFrame, match="internal note"):
         check_received(json.dumps(frame), role="customer")
-    said = {**examples("event.message.created")[1]}
+    said = deepcopy(examples("event.message.created")[1])
     said["data"]["message"]["body"] = f"Look: {INTERNAL_CANARY}"
     check_received(json.dumps(said), role="agent")
     with pytest.raises(BrokenFrame, match="internal note"):
@@ -442,6 +447,15 @@ def test_auth_needs_no_id():
 # --- The log of a ticket --------------------------------------------------------------
 
 
+def _attach(ticket, uploader, name, *, is_internal=False):
+    at = timezone.now()
+    stored, _ = file_services.store([Received.of(name, name.encode())], uploader=uploader, at=at)
+    taken = file_services.take(
+        stored, uploader=uploader, ticket=ticket, is_internal=is_internal, at=at
+    )
+    return taken.files[0]
+
+
 def test_everything_that_happens_to_a_ticket_is_a_proper_frame(alice, charlie, bob, sam):
     """One ticket meets every kind of event; each is held against what its audience may get."""
     at = timezone.now()
@@ -460,6 +474,11 @@ def test_everything_that_happens_to_a_ticket_is_a_proper_frame(alice, charlie, b
     services.add_participant(ticket=ticket, user=charlie, actor=bob, at=at)
     services.update_ticket(ticket=ticket, actor=bob, at=at, fields={"subject": "VPN"})
     services.post_message(ticket=ticket, author=bob, body=INTERNAL_CANARY, is_internal=True, at=at)
+    file = _attach(ticket, alice, "error.txt")
+    _attach(ticket, bob, f"{INTERNAL_CANARY}.txt", is_internal=True)
+    Attachment.objects.update(is_scan_untold=True, is_preview_untold=True)
+    news.tell_ticket(ticket.pk, at)
+    file_services.remove(file=file, actor=bob, at=at)
     services.merge(source=other, into=ticket, actor=bob, at=at)
     services.change_status(ticket=ticket, to=Status.RESOLVED, actor=bob, at=at, resolution="Done.")
     services.rate(ticket=ticket, score=5, actor=alice, at=at)

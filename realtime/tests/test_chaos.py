@@ -21,5 +21,5 @@ def desks(db, tmp_path):
 async def test_whatever_dies_everybody_sees_each_event_once_and_in_order(desks: Cluster):
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     print(f"CHAOS_SEED={seed}")  # noqa: T201
-    counted = await run_chaos(desks, float(os.environ.get("CHAOS_SECONDS", "8")), seed)
+    counted = await run_chaos(desks, float(os.environ.get("CHAOS_SECONDS", "5")), seed)
     print(counted)  # noqa: T201

@@ -24,6 +24,8 @@ from realtime.presence import (
 )
 from servicedesk.tests.processes import ROOT
 
+pytestmark = pytest.mark.once
+
 # Seconds for what surely comes, also on a busy machine.
 PATIENCE = 30
 T = 1_800_000_000.0

@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from realtime.presence import Change, Lease, MemoryPresence, PresenceStore, RedisPresence, Viewer
+
+pytestmark = pytest.mark.once
 
 HOW = settings(
     max_examples=100,

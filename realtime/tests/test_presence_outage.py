@@ -21,6 +21,8 @@ from realtime.presence import (
 )
 from servicedesk.tests.services import own_redis
 
+pytestmark = pytest.mark.once
+
 BOB, DANA = 7, 8
 LEASE = Lease(BOB, "tab", "online")
 VIEW = (42, "tab", Viewer(BOB, "Bob", "agent"))

@@ -155,10 +155,15 @@ def _key(request: Request) -> str:
     return key
 
 
+def _fingerprint_of(part: Any) -> Any:
+    """What makes a part of a body that is not JSON, as a file is, the same one."""
+    return part.fingerprint
+
+
 def _fingerprint(request: Request) -> str:
     """Keyed, since a body may hold a password. Of the role too: what an agent was answered is not
     for the customer that they have become."""
-    body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
+    body = orjson.dumps(request.data, default=_fingerprint_of, option=orjson.OPT_SORT_KEYS)
     user = request.user
     role = [getattr(user, name, False) for name in ("is_supervisor", "is_desk_staff")]
     line = f"{role} {request.method} {request.path_info.rstrip('/')}\n".encode()

@@ -14,9 +14,10 @@ PROBLEM_STATUSES = {
     "404": "Nothing there that the caller may see.",
     "406": "The answer is JSON, which the Accept header refuses.",
     "409": "In conflict with the state of the desk.",
-    "412": "The ticket has changed since the version in If-Match.",
+    "412": "What If-Match names is not what is there.",
     "413": "The body is too large.",
-    "415": "Not JSON.",
+    "415": "Not of a type that is taken here.",
+    "416": "The file has no such range.",
     "422": "The Idempotency-Key was used for another request.",
     "429": "Too many requests.",
     "500": "A defect of ours.",
@@ -44,6 +45,7 @@ CONFLICTS = {
     ("post", "/escalate"): ["escalation_limit", "ticket_ended"],
     ("post", "/messages"): ["idempotency_conflict", "ticket_merged"],
     ("post", "/rating"): ["not_resolved", "ticket_merged"],
+    ("post", "/files/upload"): ["ticket_ended", "ticket_merged"],
     ("post", "/merge"): ["ticket_ended", "ticket_merged"],
     ("post", "/participants"): ["ticket_merged"],
     ("put", "/priority"): ["ticket_merged"],
@@ -54,6 +56,8 @@ CONFLICTS = {
     ("delete", "/api/calendars/{id}/"): ["in_use"],
     ("delete", "/api/sla-policies/{id}/"): ["in_use"],
 }
+# The ends of the paths that answer with bytes, each with an ETag of their own.
+BYTES = ("/download", "/thumbnail", "/preview")
 # The answers that are a ticket, and so carry its version.
 TICKETS = {"#/components/schemas/Detail", "#/components/schemas/Created"}
 RETRY_AFTER = {
@@ -90,6 +94,14 @@ class DeskSchema(AutoSchema):
         if self.method == "POST" and getattr(self.view, "remembers_answers", False):
             parameters.append(IDEMPOTENCY_KEY)
         return parameters
+
+
+ETAG_OF_BYTES = {
+    "ETag": {
+        "description": "Of the bytes, for If-None-Match and If-Range.",
+        "schema": {"type": "string"},
+    }
+}
 
 
 def _header(name: str, description: str, max_length: int) -> OpenApiParameter:
@@ -155,6 +167,9 @@ def add_problem_answers(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]
                 shape = answer.get("content", {}).get("application/json", {}).get("schema", {})
                 if shape.get("$ref") in TICKETS:
                     answer["headers"] = ETAG
+            if path.endswith(BYTES):
+                for status in {"200", "206", "304"} & set(operation["responses"]):
+                    operation["responses"][status]["headers"] = ETAG_OF_BYTES
     return result
 
 
@@ -184,6 +199,8 @@ def _problems_of(path: str, method: str, operation: dict[str, Any]) -> set[str]:
         found.add("412")
     if "Idempotency-Key" in headers:
         found.add("422")
+    if path.endswith(BYTES):
+        found |= {"412", "416"}
     if path == "/api/auth/token":
         found.add("429")
     return found

@@ -20,6 +20,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from servicedesk import health
+from servicedesk.server.bodies import RequestQueue
 from servicedesk.server.http import Channel
 from servicedesk.server.sockets import CLOSE_SECONDS, DirectTransport, InputQueue, Socket
 
@@ -111,14 +112,16 @@ class Server(daphne.server.Server):  # type: ignore[misc]
     # --- Between the connections and the application ---
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> asyncio.Queue[Any]:
-        queue: asyncio.Queue[Any]
+        queue: InputQueue | RequestQueue
         if isinstance(protocol, Socket):
             scope["extensions"] = {"desk.transport": DirectTransport(protocol)}
             queue = InputQueue(protocol)
+            receive = queue.get
         else:
-            queue = asyncio.Queue()
+            queue = RequestQueue(protocol)
+            receive = queue.receive
         scope["asgi"] = {"version": "3.0"}
-        run = self.application(scope, queue.get, partial(self.handle_reply, protocol))
+        run = self.application(scope, receive, partial(self.handle_reply, protocol))
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(run)
         return queue
 
@@ -127,7 +130,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             # None where the peer has gone, and absent where the answer was complete already.
             channel: Channel | None = getattr(protocol, "channel", None)
             if channel:
-                await channel.is_writable.wait()
+                await channel.until_writable()
         await super().handle_reply(protocol, message)
 
     def protocol_disconnected(self, protocol: Any) -> None:

@@ -1,13 +1,14 @@
 """A connection and its requests: limits before anything is buffered, and a pace for answers."""
 
 import asyncio
+from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
 from corsheaders.middleware import CorsMiddleware
 from daphne.http_protocol import WebRequest
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.http.response import HttpResponse, HttpResponseBase
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -21,6 +22,11 @@ HEADERS_SECONDS = 20
 # How long the rest of a refused body is thrown away. Closing at once would reset the connection,
 # and many clients would never see the answer.
 LINGER_SECONDS = 5
+# How long a peer may take for what was written last, 64 KiB or a little more. Who is slower than
+# that holds a file open for nothing.
+STALL_SECONDS = 300.0
+# RFC 9110, section 11.6.1: a 401 names the scheme that would have done.
+CHALLENGE = 'Bearer realm="desk"'
 # Half of Twisted is typed, and not always as it works.
 _HTTPChannel: Any = HTTPChannel
 
@@ -76,6 +82,16 @@ class Channel(_HTTPChannel):  # type: ignore[misc]
         super().resumeProducing()
         self.is_writable.set()
 
+    async def until_writable(self) -> None:
+        """Return when what was sent before is with the peer; one that stalls is cut off."""
+        if self.is_writable.is_set():
+            return
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self.is_writable.wait()
+        except TimeoutError:
+            self.transport.abortConnection()
+
     # --- Draining ---
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:  # noqa: N802
@@ -100,6 +116,9 @@ def _will_close(request: Any) -> bool:
 
 
 class Request(WebRequest):  # type: ignore[misc]
+    # Where Twisted puts the body: in memory or, of what may be large, in a file without a name.
+    content: Any
+
     def __init__(self, channel: Channel, queued: object) -> None:
         # Twisted would parse forms too, with several copies in memory.
         super().__init__(channel, queued, parsePOSTFormSubmission=False)
@@ -111,15 +130,21 @@ class Request(WebRequest):  # type: ignore[misc]
         super().gotLength(length)
         self.method, self.uri = self.channel._command, self.channel._path
         self._limit = body_limit(_path_of(self.uri))
-        if length is not None and length > self._limit:
-            self.refuse(413)
+        self._has_credentials = _has_credentials(self)
+        self._check_size(length or 0)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         self._received += len(data)
-        if self._received > self._limit:
-            self.refuse(413)
+        self._check_size(self._received)
         if not self.is_refused:
             super().handleContentChunk(data)
+
+    def _check_size(self, size: int) -> None:
+        """Whoever does not even claim to be somebody would be refused after a large body, too."""
+        if size > self._limit:
+            self.refuse(413)
+        elif size > settings.JSON_BODY_MAX_BYTES and not self._has_credentials:
+            self.refuse(401)
 
     def process(self) -> None:
         """The request is complete."""
@@ -144,6 +169,9 @@ class Request(WebRequest):  # type: ignore[misc]
         if self.is_refused:
             return
         self.is_refused = True
+        # What it has of the disk, it gives back now.
+        self.content.close()
+        self.content = BytesIO()
         # Nobody must be told to go on sending.
         self.requestHeaders.removeHeader(b"Expect")
         response = _problem(self, status)
@@ -162,7 +190,8 @@ class Request(WebRequest):  # type: ignore[misc]
 def body_limit(path: str) -> int:
     """How many bytes a body may have: what the longest prefix in BODY_LIMITS that fits says."""
     fitting = [prefix for prefix in settings.BODY_LIMITS if path.startswith(prefix)]
-    return settings.BODY_LIMITS[max(fitting, key=len)]
+    limit: int = settings.BODY_LIMITS[max(fitting, key=len)]
+    return limit
 
 
 def _problem(request: Request, status: int) -> HttpResponse:
@@ -170,7 +199,10 @@ def _problem(request: Request, status: int) -> HttpResponse:
     which a front end on another origin could not read it."""
 
     def answer(_: HttpRequest) -> HttpResponseBase:
-        return problem_for_status(status).response()
+        problem = problem_for_status(status)
+        if status == 401:
+            problem.headers["WWW-Authenticate"] = CHALLENGE
+        return problem.response()
 
     asked = HttpRequest()
     asked.method = request.method.decode("latin-1")
@@ -182,6 +214,12 @@ def _problem(request: Request, status: int) -> HttpResponse:
     response = RequestContextMiddleware(CorsMiddleware(answer))(asked)  # type: ignore[arg-type]
     assert isinstance(response, HttpResponse)
     return response
+
+
+def _has_credentials(request: Request) -> bool:
+    """Whether there is a token or a session's cookie, good or not."""
+    cookies = parse_cookie(_header(request, b"Cookie"))
+    return bool(_header(request, b"Authorization")) or settings.SESSION_COOKIE_NAME in cookies
 
 
 def _header(request: Request, name: bytes) -> str:

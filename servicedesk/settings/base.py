@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "servicedesk",
     "agents",
     "tickets",
+    "attachments",
     "realtime",
     "daphne",
     "channels",
@@ -168,16 +169,39 @@ X_FRAME_OPTIONS = "DENY"
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = True
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOW_HEADERS = [*default_headers, "if-match", "idempotency-key", "x-request-id"]
-CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "if-match",
+    "if-range",
+    "range",
+    "idempotency-key",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "X-Request-ID",
+    "Idempotency-Replayed",
+    "Retry-After",
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+]
 
 # --- The API --------------------------------------------------------------------------
 
 JSON_BODY_MAX_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = JSON_BODY_MAX_BYTES
+UPLOAD_BODY_MAX_BYTES = env.int("UPLOAD_BODY_MB", default=256) * 1024 * 1024
 # Bytes that the server reads of a body, by the longest prefix of the path. Beyond that it
 # answers 413 while the body is still being sent.
-BODY_LIMITS = {"": JSON_BODY_MAX_BYTES}
+BODY_LIMITS = {
+    "": JSON_BODY_MAX_BYTES,
+    "/api/files/upload": UPLOAD_BODY_MAX_BYTES,
+    # The forms on a ticket's page of the console; one of them takes files.
+    "/admin/tickets/ticket/": UPLOAD_BODY_MAX_BYTES,
+}
+# Of files in forms; the API has its own (attachments.api.parsing).
+FILE_UPLOAD_HANDLERS = ["servicedesk.uploads.NamelessUploads"]
 IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=48)
 
 REST_FRAMEWORK = {
@@ -253,6 +277,58 @@ SLA_WARNING_AT = 0.75
 REOPEN_WINDOW = timedelta(days=14)
 # How long a resolved ticket waits for the customer's word before the desk closes it.
 AUTO_CLOSE_AFTER = timedelta(days=5)
+
+# Which files are taken, by category: file name extensions ("*": any that no other category names
+# and that is not on the deny list of attachments.formats), the size of one, and where wanted
+# `files_per_ticket` and `daily_mb` of a person. The rest counts for all of them together.
+ATTACHMENTS: dict[str, Any] = {
+    "categories": {
+        "image": {"types": ["png", "jpg", "jpeg", "gif", "webp"], "max_mb": 10},
+        "document": {
+            "types": ["pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "rtf"],
+            "max_mb": 25,
+        },
+        "text": {"types": ["txt", "md", "csv", "log", "json", "yaml", "xml"], "max_mb": 5},
+        "archive": {"types": ["zip", "gz", "tar", "7z"], "max_mb": 50},
+        "mail": {"types": ["eml"], "max_mb": 25},
+        "audio": {"types": ["mp3", "wav", "ogg", "m4a"], "max_mb": 25},
+        "video": {"types": ["mp4", "webm", "mov"], "max_mb": 100},
+    },
+    "files_per_request": 20,
+    "files_per_ticket": 50,
+    "drafts_per_user": 200,
+    "daily_mb": 1024,
+    "image_megapixels": 40,
+    "image_frames": 200,
+    # What an archive, or a document that is one, holds by its own account.
+    "archive_entries": 2000,
+    "archive_unpacked_mb": 500,
+    # Unpacked to packed size, where it unpacks to more than 10 MB.
+    "archive_ratio": 200,
+}
+# A folder in DESK_HOME, or s3://bucket/prefix, gs://bucket/prefix, azure://container/prefix with
+# options as a query (attachments.storage.address).
+ATTACHMENTS_STORAGE = env.str("ATTACHMENTS_STORAGE", default="")
+# Where azure:// finds its key, whose client has no place of its own for it.
+AZURE_ACCOUNT_KEY = env.str("AZURE_STORAGE_KEY", default="")
+ATTACHMENTS_FOLDER = DESK_HOME / "files"
+# How bytes reach whoever may have them: `stream` through this process, `redirect` to a URL signed
+# by the object store, or `accel:/prefix/` for nginx to send from the folder.
+DOWNLOADS = env.str("DOWNLOADS", default="stream")
+SIGNED_URL_LIFETIME = timedelta(seconds=60)
+# How long a file may wait for its ticket, and who uploaded one may take it back.
+DRAFT_LIFETIME = timedelta(hours=24)
+REMOVABLE_BY_UPLOADER = timedelta(minutes=15)
+# How long an upload may take until what it has written counts as left behind.
+LOOSE_BYTES_GRACE = timedelta(hours=1)
+
+# clamd, as unix:PATH or tcp://HOST:PORT. `closed`: only what is clean is given out; `open`: all
+# but what is infected; `off`: nothing is scanned.
+CLAMD = env.str("CLAMD", default="")
+SCAN_MODE = env.str("SCAN_MODE", default="closed" if CLAMD else "off")
+# Seconds that one scan may take, and the bytes that clamd takes (its StreamMaxLength).
+CLAMD_TIMEOUT = env.float("CLAMD_TIMEOUT", default=60)
+CLAMD_MAX_BYTES = env.int("CLAMD_MAX_MB", default=100) * 1024 * 1024
 
 # Without EMAIL_URL mails become files that anybody at the machine can open.
 vars().update(

@@ -1,6 +1,6 @@
 """The desk's server around a small application that does on request what a real one seldom does.
 
-    python -m servicedesk.tests.small_server PORT [GRACE] [NOTICE]
+    python -m servicedesk.tests.small_server PORT [GRACE] [NOTICE] [STALL]
 
 Tests start it as a process of its own and read what it prints.
 """
@@ -201,7 +201,7 @@ async def broken() -> None:
     raise RuntimeError("a hook that fails")
 
 
-def main(port: str, grace: str = "30", notice: str = "0") -> None:
+def main(port: str, grace: str = "30", notice: str = "0", stall: str = "300") -> None:
     import django
 
     django.setup(set_prefix=False)
@@ -213,6 +213,7 @@ def main(port: str, grace: str = "30", notice: str = "0") -> None:
 
     settings.BODY_LIMITS = {"/upload": 64 * MIB, "": MIB}
     server_http.HEADERS_SECONDS = 1
+    server_http.STALL_SECONDS = float(stall)
     server = Server(
         application,
         host="127.0.0.1",

@@ -8,13 +8,18 @@ import json
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.apps import apps
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from agents.models import Availability, Team, User
 from agents.services import create_user, update_agent
+from attachments import services as file_services
+from attachments.received import Received
+from conftest import OWN_APPS
 from servicedesk.models import IdempotencyKey
 from servicedesk.tests import contract
 from tickets import services
@@ -23,9 +28,9 @@ from tickets.models import Category, Message, Notification, Priority, Ticket
 from tickets.services import setup
 
 # In every text of alice's there is one of these; her name is shown where names may be.
-SUBJECT, DESCRIPTION, REPLY, NOTE, TAG, RESOLUTION, RATING, ADDRESS, REASON = CANARIES = (
+SUBJECT, DESCRIPTION, REPLY, NOTE, TAG, RESOLUTION, RATING, ADDRESS, REASON, FILE = CANARIES = (
     "subjectcanary", "descriptioncanary", "replycanary", "notecanary", "tagcanary",
-    "resolutioncanary", "ratingcanary", "addresscanary", "reasoncanary",
+    "resolutioncanary", "ratingcanary", "addresscanary", "reasoncanary", "filecanary",
 )  # fmt: skip
 NAME = "Alicecanary"
 # What may be answered to somebody who has no business here.
@@ -43,7 +48,7 @@ class Hers:
 
     alice: User
     ticket: Ticket
-    ids: dict[str, list[int]] = field(default_factory=dict)
+    ids: dict[str, list[Any]] = field(default_factory=dict)
 
     def for_parameter(self, path: str, name: str) -> list[int]:
         if name == "user" and "participants" in path:
@@ -57,6 +62,7 @@ class Hers:
             "calendars": self.ids["calendar"],
             "sla-policies": self.ids["policy"],
             "escalation-rules": self.ids["rule"],
+            "files": [self.ticket.pk] if "/ticket/" in path else self.ids["file"],
         }[kind]
 
 
@@ -101,7 +107,7 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
     rule = setup.create_rule(
         name="Closed rule", trigger="sla_breached", teams=[team], notifies=["assignee"]
     )
-    ids = {
+    ids: dict[str, list[Any]] = {
         "participant": [friend.pk],
         "agent": [dana.pk],
         "message": [reply.pk, note.pk],
@@ -111,8 +117,24 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
         "calendar": [calendar.pk],
         "policy": [policy.pk],
         "rule": [rule.pk],
+        "file": [
+            _file_of(alice, ticket),
+            _file_of(dana, ticket, is_internal=True),
+            _file_of(alice),
+        ],
     }
     return Hers(alice, ticket, ids)
+
+
+def _file_of(uploader: User, ticket: Ticket | None = None, *, is_internal: bool = False) -> UUID:
+    content = f"{FILE} of {uploader} {is_internal}".encode()
+    received = Received.of(f"{FILE}.txt", content)
+    at = timezone.now()
+    stored, _ = file_services.store([received], uploader=uploader, at=at)
+    taken = file_services.take(
+        stored, uploader=uploader, ticket=ticket, is_internal=is_internal, at=at
+    )
+    return taken.files[0].pk
 
 
 @pytest.fixture
@@ -125,7 +147,7 @@ def strangers(as_user, anonymous, charlie, bob) -> dict[str, Any]:
 def snapshot() -> dict[str, list[Any]]:
     """Every row of ours, so that whatever was changed shows."""
     rows = {}
-    for app in ("servicedesk", "agents", "tickets"):
+    for app in OWN_APPS:
         for model in apps.get_app_config(app).get_models(include_auto_created=True):
             if model._meta.label_lower not in SNAPSHOT_LEAVES_OUT:
                 names = [f.attname for f in model._meta.concrete_fields if f.attname not in WORK]
@@ -198,8 +220,8 @@ def bodies(operation: dict[str, Any], hers: Hers) -> list[dict[str, Any] | None]
     """A body of every member, one of the required members, and one of ids wherever they fit."""
     if "requestBody" not in operation:
         return [None]
-    content = operation["requestBody"]["content"]["application/json"]["schema"]
-    schema = contract.resolved(content)
+    (content,) = operation["requestBody"]["content"].values()
+    schema = contract.resolved(content["schema"])
     if "oneOf" in schema:
         return [body for one in schema["oneOf"] for body in _bodies_of(one, hers)]
     return _bodies_of(schema, hers)
@@ -229,6 +251,9 @@ def value_of(name: str, schema: dict[str, Any], hers: Hers) -> list[Any]:
         "category": [hers.ids["category"][0]],
         "ids": [[hers.ticket.pk], hers.ids["notification"], "all"],
         "into": [hers.ticket.pk],
+        "ticket": [hers.ticket.pk],
+        "attachments": [[], *([str(pk)] for pk in hers.ids["file"])],
+        "file": [[SimpleUploadedFile("theirs.txt", b"a stranger's file")]],
         "action": ["status", "assign", "priority", "tag"],
         "status": ["open", "closed", "cancelled"],
         "username": ["stranger-made"],
@@ -252,6 +277,8 @@ def value_of(name: str, schema: dict[str, Any], hers: Hers) -> list[Any]:
 def call(client: Any, method: str, address: str, query: dict[str, str], body: Any) -> Any:
     if method == "get":
         return client.get(address, query)
+    if "file" in (body or {}):
+        return client.post(address, body, format="multipart")
     headers = {"HTTP_IF_MATCH": "*"} if body is not None else {}
     return getattr(client, method)(address, body, **headers)
 
@@ -267,7 +294,8 @@ SHARED = {
     ("get", "/api/tickets/workflow/transitions"), ("get", "/api/notifications/"),
     ("get", "/api/auth/me"), ("post", "/api/auth/logout"), ("post", "/api/tickets/"),
     ("post", "/api/notifications/read"), ("put", "/api/agents/me/availability"),
-    ("post", "/api/tickets/bulk"),
+    ("post", "/api/tickets/bulk"), ("post", "/api/files/upload"),
+    ("post", "/api/files/validate"),
 }  # fmt: skip
 
 
@@ -292,7 +320,7 @@ def assert_is_a_strangers_answer(who: str, method: str, path: str, response: Any
 
 def assert_holds_nothing_of_hers(who: str, where: Any, sent: Any, content: bytes) -> None:
     """No canary, unless it was the stranger who said it."""
-    said = json.dumps(sent)
+    said = json.dumps(sent, default=str)
     for canary in (*CANARIES, NAME):
         if canary.encode() not in content:
             continue

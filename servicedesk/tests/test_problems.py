@@ -414,6 +414,7 @@ def test_the_walk_knows_the_routes():
     assert len(found) >= 35
 
 
+@pytest.mark.once
 def test_a_slash_at_the_end_makes_no_difference_for_any_method(as_user, sam, anonymous):
     """The same status, and never a redirect, which would lose the body of a POST."""
     for client, methods in ((as_user(sam), METHODS), (anonymous, ("get", "post", "options"))):

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from servicedesk.tests import dialogue
 from servicedesk.tests.processes import desk
 from tickets.lifecycle import TRANSITIONS
 
 
+@pytest.mark.once
 def test_the_dialogue_of_the_readme_goes_as_it_says(tmp_path: Path):
     with desk(tmp_path, "demo-password") as address:
         dialogue.judge(dialogue.run(address, "demo-password", tmp_path))

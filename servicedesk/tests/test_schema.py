@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import yaml
 from django.urls import URLPattern, get_resolver
 from drf_spectacular.validation import validate_schema
@@ -11,6 +12,8 @@ from drf_spectacular.validation import validate_schema
 from servicedesk.api.schema import DeskGenerator
 from servicedesk.tests import contract
 from tickets.api.filters import FILTER_PARAMETERS, TicketFilters
+
+pytestmark = pytest.mark.once
 
 PUBLISHED = Path(__file__).parent.parent.parent / "docs" / "openapi.yaml"
 NOT_DESCRIBED = {"api/schema/", "api/schema/live/", "api/docs/"}

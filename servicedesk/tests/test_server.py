@@ -1,89 +1,34 @@
 """The server as a process: what a peer may do to it, and how it ends."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection, HTTPException, IncompleteRead
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPException, IncompleteRead
+from io import BytesIO
 from itertools import repeat
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
+from django.http import StreamingHttpResponse
 from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
-from websockets.sync.client import connect
 
 from servicedesk import health
+from servicedesk.asgi import DeskHandler
+from servicedesk.server.bodies import PIECE, RequestQueue
 from servicedesk.server.http import body_limit
-from servicedesk.tests.processes import ROOT, free_port
+from servicedesk.tests.processes import free_port
+from servicedesk.tests.served import PATIENCE, process
 
 pytestmark = pytest.mark.once
 
 MIB = 1024 * 1024
-# Seconds for what surely comes, also on a busy machine.
-PATIENCE = 30
-
-
-class Served:
-    """A server process, what it prints, and ways to talk to it."""
-
-    def __init__(self, process, port, log):
-        self.process, self.port, self.log = process, port, log
-
-    def connection(self):
-        return closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
-
-    def get(self, path, **headers):
-        with self.connection() as connection:
-            connection.request("GET", path, headers=headers)
-            return connection.getresponse().read().decode()
-
-    def raw(self):
-        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE))
-
-    def socket(self, path, **options):
-        options = {"compression": None, "open_timeout": PATIENCE, **options}
-        return connect(f"ws://127.0.0.1:{self.port}{path}", **options)
-
-    def says(self, text, times=1):
-        """Wait until it has printed `text`."""
-        deadline = time.monotonic() + PATIENCE
-        is_running = True
-        while self.log.read_text().count(text) < times:
-            assert is_running, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            is_running = self.process.poll() is None
-            time.sleep(0.02)
-
-    def told(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.says("draining")
-
-    def ends_with(self):
-        return self.process.wait(PATIENCE)
-
-
-@contextmanager
-def process(folder, command, port, **environment):
-    log = folder / f"{port}.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        yield Served(server, port, log)
-    finally:
-        server.kill()
-        server.wait()
+# The server looks no closer.
+SOMEBODY = {"Authorization": "Bearer x"}
 
 
 @contextmanager
@@ -208,15 +153,76 @@ def test_the_first_prefix_that_fits_gives_the_limit(settings):
     assert [body_limit(path) for path in paths] == [7, 5, 3]
 
 
-def test_an_upload_is_not_taken_apart_by_the_server(served, memory):
+def test_an_upload_is_not_taken_apart_and_waits_on_the_disk(served, memory):
     size = 40 * MIB
     with served.connection() as connection:
         part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
         body = part + bytes(size) + b"\r\n--b--\r\n"
-        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        headers = {"Content-Type": "multipart/form-data; boundary=b", **SOMEBODY}
         connection.request("POST", "/upload", body, headers)
         assert connection.getresponse().read() == b"%d" % len(body)
-    assert memory() < 2 * size / MIB
+    assert memory() < 15
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE])
+def test_a_body_arrives_whole_in_pieces_of_any_number(served, size):
+    with served.connection() as connection:
+        connection.request("POST", "/length", bytes(size))
+        assert connection.getresponse().read() == b"%d" % size
+
+
+def waiting(body):
+    """What Daphne makes of the queue of a request with this body."""
+    queue = RequestQueue(SimpleNamespace(content=body))
+    queue.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+    return queue
+
+
+async def test_a_body_is_closed_when_it_has_been_read():
+    body = BytesIO(bytes(PIECE + 1))
+    queue = waiting(body)
+    told = [await queue.receive() for _ in range(2)]
+    assert [(len(each["body"]), each["more_body"]) for each in told] == [(PIECE, True), (1, False)]
+    assert body.closed
+    queue.put_nowait({"type": "http.disconnect"})
+    assert await queue.receive() == {"type": "http.disconnect"}
+
+
+async def test_a_body_is_closed_when_its_sender_goes_and_the_application_hears_of_it():
+    body = BytesIO(bytes(2 * PIECE))
+    queue = waiting(body)
+    assert (await queue.receive())["more_body"]
+    queue.put_nowait({"type": "http.disconnect"})
+    assert body.closed
+    assert await queue.receive() == {"type": "http.disconnect"}
+
+
+def test_who_leaves_what_it_sent_unread_still_gets_an_answer(served):
+    with served.connection() as connection:
+        connection.request("POST", "/peak", bytes(3 * PIECE))
+        assert float(connection.getresponse().read())
+        connection.request("POST", "/length", bytes(3 * PIECE))
+        assert connection.getresponse().read() == b"%d" % (3 * PIECE)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_large_body_of_nobody_is_refused_while_it_is_sent(served, is_chunked):
+    for size, headers, status in (
+        (2 * MIB, {}, 401),
+        (2 * MIB, {"Cookie": "theme=dark; sessionids=x"}, 401),
+        (2 * MIB, SOMEBODY, 200),
+        (2 * MIB, {"Cookie": "theme=dark; sessionid=x"}, 200),
+        (MIB, {}, 200),
+        (65 * MIB, {}, 401 if is_chunked else 413),
+    ):
+        with served.connection() as connection:
+            body = repeat(bytes(MIB), size // MIB) if is_chunked else bytes(size)
+            connection.request("POST", "/upload", body, headers, encode_chunked=is_chunked)
+            response = connection.getresponse()
+            assert (response.status, headers) == (status, headers)
+            if status == 401:
+                assert response.getheader("WWW-Authenticate") == 'Bearer realm="desk"'
+                assert b'"code":"not_authenticated"' in response.read()
 
 
 # --- Slow and broken peers --------------------------------------------------------------
@@ -244,6 +250,15 @@ def test_an_answer_that_waits_is_given_up_when_the_reader_leaves(served):
         connection.sendall(b"GET /stream?mib=100 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.recv(1)
     served.says("streamed")
+
+
+def test_a_reader_that_reads_nothing_for_long_is_cut_off(tmp_path):
+    """Here after 1 s."""
+    with small_server(tmp_path, 30, 0, 1) as served, served.raw() as connection:
+        connection.sendall(b"GET /stream?mib=100 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        served.says("streamed")
+        with pytest.raises(ConnectionError):
+            list(iter(partial(connection.recv, MIB), b""))
 
 
 def test_headers_that_drip_are_dropped_after_a_while(served):
@@ -300,6 +315,20 @@ def test_an_application_that_fails_is_answered_for_and_the_server_goes_on(served
         connection.request("GET", "/fails")
         response = connection.getresponse()
         assert (response.status, b"internal_error" in response.read()) == (500, True)
+
+
+async def test_an_answer_that_fails_in_the_middle_is_closed_all_the_same(db):
+    async def half():
+        yield b"half"
+        raise OSError
+
+    async def send(message):
+        pass
+
+    response = StreamingHttpResponse(half())
+    with pytest.raises(OSError):  # noqa: PT011
+        await DeskHandler().send_response(response, send)
+    assert response.closed
 
 
 def test_an_exception_inside_a_protocol_is_logged(served):

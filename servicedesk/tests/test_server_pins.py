@@ -146,6 +146,18 @@ def test_daphne_remembers_whether_an_answer_has_begun():
     assert "self._response_started = True" in source, "WebRequest._response_started is gone."
 
 
+def test_daphne_reads_a_body_from_content_after_the_application_was_made():
+    source = inspect.getsource(WebRequest.process)
+    places = [source.find(step) for step in ("self.server.create_application", "buffer_size\n")]
+    assert -1 < places[0] < places[1], "RequestQueue puts an empty body in place there."
+    assert "chunk = self.content.read(buffer_size)" in source, (
+        "RequestQueue keeps Daphne from reading bodies by taking Request.content."
+    )
+    assert '{"type": "http.disconnect"}' in inspect.getsource(WebRequest.send_disconnect), (
+        "RequestQueue closes a body by this message."
+    )
+
+
 def test_daphne_takes_the_transport_from_a_request_that_becomes_a_socket():
     source = inspect.getsource(WebRequest.process)
     assert "self.transport = self.transport, None" in source, (

@@ -9,7 +9,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from servicedesk.checks import production_problems
+
+pytestmark = pytest.mark.once
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SAFE = {

@@ -9,11 +9,13 @@ import sys
 import time
 from datetime import timedelta
 from io import StringIO
-from threading import Event
+from threading import Barrier, Event, Semaphore, Thread
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connections
 from django.utils import timezone
 
 from agents.models import AgentProfile, Session, SignInFailures, User
@@ -27,7 +29,7 @@ from tickets.models import Ticket, TicketEvent
 @pytest.fixture
 def own_sweeps(monkeypatch):
     """A registry of its own, so that a test decides what there is to sweep."""
-    found: dict[str, sweeps.Sweep] = {}
+    found: dict[str, tuple[sweeps.Sweep, str]] = {}
     monkeypatch.setattr(sweeps, "_sweeps", found)
     return found
 
@@ -83,9 +85,11 @@ def test_stopping_finishes_the_batch_in_hand_and_begins_no_other(own_sweeps):
 class Pile:
     """A sweep with so many batches to do."""
 
-    def __init__(self, batches: int, log: list[str], name: str, then=lambda: None) -> None:
+    def __init__(
+        self, batches: int, log: list[str], name: str, then=lambda: None, lane=sweeps.DESK
+    ) -> None:
         self.left, self.log, self.name, self.then = batches, log, name, then
-        sweeps.register(name, self)
+        sweeps.register(name, self, lane=lane)
 
     def __call__(self, *, batch: int) -> SweepResult:
         if not self.left:
@@ -192,6 +196,134 @@ def test_the_worker_outlives_a_database_that_is_away(db, own_sweeps, caplog):
     assert "worker_round_failed" in caplog.text
 
 
+# --- Lanes ----------------------------------------------------------------------------
+
+
+def in_lanes(stop: Event, after_round=lambda: None) -> Thread:
+    """A worker as `manage.py worker` runs it, in a thread."""
+
+    def run() -> None:
+        try:
+            sweeps.run_lanes(stop, interval=0.01, batch=1, after_round=after_round)
+        finally:
+            # As the end of its process does.
+            connections.close_all()
+
+    worker = Thread(target=run)
+    worker.start()
+    return worker
+
+
+def test_a_sweep_that_hangs_over_files_keeps_no_desk_waiting(own_sweeps):
+    stop, hangs, goes_on = Event(), Event(), Event()
+    desk, beats = Semaphore(0), Semaphore(0)
+
+    def hanging(*, batch: int) -> SweepResult:
+        hangs.set()
+        assert goes_on.wait(60)
+        return SweepResult()
+
+    def quick(*, batch: int) -> SweepResult:
+        desk.release()
+        return SweepResult()
+
+    # First in the order of registration, where it would hold up the other.
+    sweeps.register("hanging", hanging, lane=sweeps.FILES)
+    sweeps.register("quick", quick)
+    worker = in_lanes(stop, beats.release)
+    try:
+        assert hangs.wait(10)
+        while desk.acquire(blocking=False):
+            pass
+        # And so over and over, all while the other hangs.
+        assert all(desk.acquire(timeout=10) and beats.acquire(timeout=10) for _ in range(20))
+        assert not goes_on.is_set()
+    finally:
+        stop.set()
+        goes_on.set()
+        worker.join(10)
+    assert not worker.is_alive()
+
+
+def test_stopping_finishes_the_batch_in_hand_in_every_lane(own_sweeps):
+    stop, begun, goes_on, log = Event(), Event(), Event(), list[str]()
+
+    def slow(*, batch: int) -> SweepResult:
+        begun.set()
+        assert goes_on.wait(60)
+        log.append("finished")
+        return SweepResult(handled=1)
+
+    sweeps.register("slow", slow, lane=sweeps.FILES)
+    worker = in_lanes(stop)
+    assert begun.wait(10)
+    stop.set()
+    worker.join(0.3)
+    assert worker.is_alive()
+    goes_on.set()
+    worker.join(10)
+    assert not worker.is_alive()
+    assert log == ["finished"]
+
+
+def test_each_lane_has_a_connection_of_its_own_and_closes_it(db, own_sweeps):
+    stop, all_and_we = Event(), Barrier(len(sweeps.LANES) + 1, timeout=10)
+    used: dict[str, Any] = {}
+
+    def looks(lane: str):
+        def sweep(*, batch: int) -> SweepResult:
+            Heartbeat.objects.count()
+            if lane not in used:
+                used[lane] = connections["default"]
+                all_and_we.wait()
+            return SweepResult()
+
+        return sweep
+
+    for lane in sweeps.LANES:
+        sweeps.register(f"looks_{lane}", looks(lane), lane=lane)
+    worker = in_lanes(stop)
+    all_and_we.wait()
+    stop.set()
+    worker.join(10)
+    assert used["desk"] is not used["files"]
+    assert used["files"].connection is None
+
+
+def test_a_lane_outlives_a_sweep_that_fails(own_sweeps):
+    stop, tries = Event(), Semaphore(0)
+
+    def broken(*, batch: int) -> SweepResult:
+        tries.release()
+        raise RuntimeError("broken")
+
+    sweeps.register("broken", broken, lane=sweeps.FILES)
+    worker = in_lanes(stop)
+    try:
+        assert all(tries.acquire(timeout=10) for _ in range(3))
+    finally:
+        stop.set()
+        worker.join(10)
+
+
+def test_one_round_runs_every_lane_in_the_order_of_registration(own_sweeps):
+    log: list[str] = []
+    Pile(1, log, "scans", lane=sweeps.FILES)
+    Pile(1, log, "mails")
+    late = Pile(0, log, "previews", lane=sweeps.FILES)
+    Pile(1, log, "closing", then=lambda: setattr(late, "left", 1))
+    sweeps.run_round(batch=1)
+    assert log == ["scans", "mails", "closing", "previews"]
+
+
+def test_what_takes_long_over_files_is_in_lanes_of_its_own():
+    assert set(sweeps.registered([sweeps.FILES])) == {"render_previews", "purge_attachments"}
+    assert set(sweeps.registered([sweeps.SCANS])) == {"scan_attachments"}
+
+
+# --- What else the worker does, and the processes -------------------------------------
+
+
 def test_old_keys_sessions_and_failures_are_forgotten_and_fresh_ones_kept(alice):
     long_ago = timezone.now() - timedelta(days=90)
     for key, at in (("old", long_ago), ("fresh", timezone.now())):
@@ -236,6 +368,8 @@ def test_the_demo_prints_every_login_and_its_password(db):
     assert User.objects.get(username="admin").is_superuser
 
 
+# On SQLite, whatever the suite runs on.
+@pytest.mark.once
 def test_the_worker_process_ends_with_success_on_sigterm(db, tmp_path):
     environment = {
         **os.environ,
@@ -267,6 +401,7 @@ def _wait_for_a_heartbeat(database, seconds=30):
     raise TimeoutError("the worker gave no sign of life")
 
 
+@pytest.mark.once
 def test_the_server_runs_the_worker_beside_it_and_ends_on_sigterm(tmp_path):
     with desk(tmp_path, "demo-password") as address:
         assert address.startswith("http://127.0.0.1:")

@@ -1,6 +1,5 @@
 """What can be done on a ticket's page: each action is a form, and makes one service call."""
 
-import uuid
 from datetime import datetime
 
 from django import forms
@@ -13,45 +12,12 @@ from tickets import services
 from tickets.admin.base import TicketAction
 from tickets.admin.editing import Edit
 from tickets.admin.fields import Note, TicketNumber, Words
+from tickets.admin.reply import Reply
 from tickets.lifecycle import Status
 from tickets.models import Priority, Ticket
 from tickets.models.message import MAX_BODY
 
 MAX_REASON = 2000
-
-
-class Reply(TicketAction):
-    """Needs no version: words are added to what others said, not written over it."""
-
-    name = "reply"
-    body = Words(max_length=MAX_BODY, rows=5, label="Message")
-    audience = forms.ChoiceField(
-        choices=[("public", "Reply to the customer"), ("internal", "Internal note")],
-        initial="public",
-        widget=forms.RadioSelect,
-    )
-    # Made with the page, so that a second click says the same thing once.
-    client_msg_id = forms.CharField(
-        max_length=64, widget=forms.HiddenInput, initial=lambda: uuid.uuid4().hex
-    )
-
-    def run(self, *, at: datetime) -> str:
-        data = self.cleaned_data
-        posted = services.post_message(
-            ticket=self.ticket,
-            author=self.caller,
-            body=data["body"],
-            at=at,
-            is_internal=data["audience"] == "internal",
-            client_msg_id=data["client_msg_id"],
-        )
-        if self.ticket.merged_into_id and posted.follow_up:
-            return (
-                f"What you wrote is in {posted.message.ticket.number}, where this ticket goes on."
-            )
-        if posted.follow_up:
-            return f"This ticket is finished; your reply opened {posted.follow_up.number}."
-        return "The note is saved." if posted.message.is_internal else "The reply is sent."
 
 
 class Move(TicketAction):

@@ -7,9 +7,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from agents.admin.filters import BoundedFilter
+from agents.admin.filters import BoundedFilter, TeamFilter
 from agents.backends import find_user
-from agents.models import AgentProfile
+from agents.models import AgentProfile, Team
+from tickets.lifecycle import OPEN_STATUSES
 from tickets.models import Category
 from tickets.sla.standing import SOUGHT_STATES, in_state
 
@@ -56,3 +57,28 @@ class AssigneeFilter(BoundedFilter):
 
     def fixed_condition(self, key: str, request: HttpRequest) -> Q:
         return Q(assignee=request.user.pk if key == "me" else None)
+
+
+class OwnTeamFilter(TeamFilter):
+    fixed = {"mine": "Mine"}
+
+    def fixed_condition(self, key: str, request: HttpRequest) -> Q:
+        return Q(team__in=Team.objects.filter(agents=request.user.pk).values("pk"))
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Whether there is still something to be done."""
+
+    title = "open"
+    parameter_name = "open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Open"), ("no", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        is_open = Q(status__in=OPEN_STATUSES)
+        conditions = {"yes": is_open, "no": ~is_open}
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.filter(conditions[value]) if value in conditions else queryset.none()

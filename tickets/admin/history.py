@@ -23,8 +23,12 @@ class Line:
 
 
 def history_of(ticket: Ticket, caller: User, limit: int | None) -> tuple[list[Line], bool]:
-    """The newest events, newest first, and whether there are older ones. Three queries."""
-    log = TicketEvent.objects.filter(ticket=ticket).select_related("actor").order_by("-seq")
+    """The newest events, newest first, and whether there are older ones. A few queries.
+
+    Without what no person did and nobody asks about: that a preview was drawn.
+    """
+    told = TicketEvent.objects.filter(ticket=ticket).exclude(kind=Kind.FILE_PREVIEWED)
+    log = told.select_related("actor").order_by("-seq")
     found = list(log if limit is None else log[: limit + 1])
     shown = found[:limit]
     rendered = render_events(shown, is_staff=caller.is_desk_staff)
@@ -92,6 +96,11 @@ def _merged(data: dict[str, Any]) -> str:
     return f"merged SD-{data['from']} into it"
 
 
+def _scanned(data: dict[str, Any]) -> str:
+    file = data["file"]
+    return f"scanned {file['filename']}: {file['scan_status']}"
+
+
 def _deadline(data: dict[str, Any]) -> str:
     due_at = moment(datetime.fromisoformat(data["due_at"]))
     return f"{Metric(data['metric']).label.lower()}, due {due_at}"
@@ -113,6 +122,9 @@ SENTENCES: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.MESSAGE_CREATED: _message,
     Kind.PARTICIPANTS_CHANGED: _participants,
     Kind.MERGED: _merged,
+    Kind.FILE_ATTACHED: lambda data: f"attached {data['file']['filename']}",
+    Kind.FILE_SCANNED: _scanned,
+    Kind.FILE_REMOVED: lambda data: f"removed {data['file']['filename']}",
     Kind.SLA_WARNED: lambda data: f"warned that time runs out: {_deadline(data)}",
     Kind.SLA_BREACHED: lambda data: f"noted a broken promise: {_deadline(data)}",
     Kind.RATED: lambda data: f"rated the resolution {data['score']} of 5",

@@ -1,17 +1,20 @@
 """What a ticket's page shows. Reads only, in a number of queries that does not grow."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import AgentProfile, User
-from tickets import lifecycle
+from tickets import files, lifecycle
 from tickets.admin import editing, service_level
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
 from tickets.admin.history import history_of
+from tickets.admin.shown_files import ShownFile, shown
+from tickets.files import File
 from tickets.models import AssignmentDecision, Message, Rating, Ticket
 from tickets.models.ticket import MAX_ESCALATION_LEVEL
 from tickets.parts import part_of, situation_of
@@ -32,6 +35,7 @@ class Said:
     is_internal: bool
     at: datetime
     html: SafeString
+    files: list[ShownFile] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def context_of(
         "sla": service_level.context_of(ticket, at),
         "decision": _decision(ticket),
         "agents": _agents(ticket),
+        "files": shown(files.kept().without_message(ticket.pk)),
         "rating": Rating.objects.filter(ticket=ticket).first(),
         "resolution": _html(ticket.resolution),
         "forms": _forms(ticket, caller, refused),
@@ -96,14 +101,22 @@ def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
         .order_by("-created_at", "-id")
     )
     found = list(messages if is_whole else messages[: MESSAGES_SHOWN + 1])
-    shown = found if is_whole else found[:MESSAGES_SHOWN]
-    return [_said(message, ticket) for message in reversed(shown)], len(found) > len(shown)
+    newest = found if is_whole else found[:MESSAGES_SHOWN]
+    attached = files.kept().of_messages([message.pk for message in newest])
+    said = [_said(each, ticket, attached.get(each.pk, ())) for each in reversed(newest)]
+    return said, len(found) > len(newest)
 
 
-def _said(message: Message, ticket: Ticket) -> Said:
+def _said(message: Message, ticket: Ticket, attached: Sequence[File]) -> Said:
     author = message.author
-    is_staff = author.is_desk_staff and author.pk != ticket.requester_id
-    return Said(author, is_staff, message.is_internal, message.created_at, _html(message.body))
+    return Said(
+        author=author,
+        is_staff=author.is_desk_staff and author.pk != ticket.requester_id,
+        is_internal=message.is_internal,
+        at=message.created_at,
+        html=_html(message.body),
+        files=shown(attached),
+    )
 
 
 def _moves(ticket: Ticket, caller: User, at: datetime) -> list[MoveButton]:

@@ -12,16 +12,22 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from agents.admin.base import MOMENT, MOMENT_OF_THIS_YEAR, ConsoleAdmin, moment
-from agents.admin.filters import TeamFilter
 from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.admin import page
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
 from tickets.admin.fields import NUMBER
-from tickets.admin.filters import AssigneeFilter, CategoryFilter, SlaFilter
+from tickets.admin.filters import (
+    AssigneeFilter,
+    CategoryFilter,
+    OpenFilter,
+    OwnTeamFilter,
+    SlaFilter,
+)
 from tickets.admin.refusals import sentence
 from tickets.admin.service_level import due_words
+from tickets.admin.tabs import tabs_for
 from tickets.models import Ticket
 from tickets.search import matching
 from tickets.sla.standing import DUE_ORDER, SlaState, state_of, with_due_order
@@ -41,7 +47,15 @@ class TicketAdmin(ConsoleAdmin):
         "updated",
     )
     list_display_links = ("number_column", "subject")
-    list_filter = ("status", "priority", SlaFilter, AssigneeFilter, TeamFilter, CategoryFilter)
+    list_filter = (
+        OpenFilter,
+        "status",
+        "priority",
+        SlaFilter,
+        AssigneeFilter,
+        OwnTeamFilter,
+        CategoryFilter,
+    )
     list_select_related = ("assignee", "team", "requester")
     # Only shows the box: what is searched is the full text (get_search_results).
     search_fields = ("subject",)
@@ -72,7 +86,14 @@ class TicketAdmin(ConsoleAdmin):
             return None
         hint = f"{state.label}, due {when}" if when else state.label
         words = due_words(ticket, at)
-        return format_html('<span class="desk-due is-{}" title="{}">{}</span>', state, hint, words)
+        # The page keeps the words fresh where they say nothing but a time.
+        clock = ""
+        if ticket.sla_due_at and state in (SlaState.ON_TRACK, SlaState.AT_RISK):
+            due_at = ticket.sla_due_at.isoformat()
+            clock = format_html(' data-due="{}" data-state="{}"', due_at, state)
+        return format_html(
+            '<span class="desk-due is-{}" title="{}"{}>{}</span>', state, hint, clock, words
+        )
 
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, ticket: Ticket) -> str | None:
@@ -94,6 +115,12 @@ class TicketAdmin(ConsoleAdmin):
         if number and (named := queryset.filter(pk=number[1])).exists():
             return named, False
         return matching(queryset, search_term, notes=True), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        tabs = tabs_for(request.GET.dict())
+        return super().changelist_view(request, {"tabs": tabs, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
         act = self.admin_site.admin_view(self.act_view)
@@ -121,7 +148,9 @@ class TicketAdmin(ConsoleAdmin):
         ticket = self._visible(request, str(pk))
         if request.method != "POST" or name not in ACTIONS:
             return redirect("admin:tickets_ticket_change", pk)
-        form = ACTIONS[name](request.POST, ticket=ticket, caller=_caller(request))
+        form = ACTIONS[name](
+            request.POST, files=request.FILES, ticket=ticket, caller=_caller(request)
+        )
         if not form.is_valid():
             return self._page(request, str(pk), refused=form, status=400)
         try:

@@ -17,7 +17,7 @@ from servicedesk.errors import DomainError
 from tickets import services
 from tickets.api import event_serializers, inputs
 from tickets.api import serializers as shapes
-from tickets.api.events import page_of, render_events
+from tickets.api.events import page_of, render_events, shown_messages
 from tickets.api.lookup import (
     TicketPartViewSet,
     refuse_note_of_customer,
@@ -51,7 +51,8 @@ class MessageViewSet(TicketPartViewSet):
         messages = ticket.messages.select_related("author")
         if not is_staff:
             messages = messages.filter(is_internal=False)
-        return self.page_of(messages, is_staff=is_staff)
+        page = self.paginate_queryset(messages) or []
+        return self.get_paginated_response(shown_messages(page, is_staff=is_staff))
 
     @extend_schema(
         request=inputs.NewMessageSerializer,
@@ -68,12 +69,13 @@ class MessageViewSet(TicketPartViewSet):
             body=body["body"],
             is_internal=body["internal"],
             client_msg_id=body.get("client_msg_id"),
+            attachments=body["attachments"],
             at=timezone.now(),
         )
 
         def shown() -> Any:
             is_staff = caller.is_desk_staff
-            data = rendered(shapes.MessageSerializer, posted.message, is_staff=is_staff)
+            (data,) = shown_messages([posted.message], is_staff=is_staff)
             if posted.follow_up is None:
                 return data
             return {**data, "ticket": shown_ticket(request, posted.follow_up.pk)}

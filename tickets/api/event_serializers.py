@@ -60,6 +60,7 @@ _STATUS, _PRIORITY = ({"$ref": f"#/components/schemas/{n}"} for n in ("Status", 
             _members({"from": {"type": "integer"}}),
             _members({"added": _PEOPLE, "removed": _PEOPLE}),
             _members({"metric": {"enum": Metric.values}, "due_at": _MOMENT}),
+            _members({"file": {"$ref": "#/components/schemas/File"}}),
             _members({"score": {"type": "integer", "minimum": 1, "maximum": 5}}),
         ],
     }

@@ -8,12 +8,15 @@ from django.db.models.functions import Length
 
 from agents.api.serializers import PersonSerializer
 from agents.models import User
-from tickets.api.serializers import MessageSerializer
+from tickets import files
+from tickets.api.serializers import FileSerializer, MessageSerializer
 from tickets.models import Kind, Message, TicketEvent
 
 PEOPLE_IN = {Kind.ASSIGNED: ("from", "to"), Kind.PARTICIPANTS_CHANGED: ("added", "removed")}
 
 
+# The kinds that tell of a file.
+OF_FILES = {Kind.FILE_ATTACHED, Kind.FILE_SCANNED, Kind.FILE_PREVIEWED, Kind.FILE_REMOVED}
 # So many characters of messages go on one page.
 PAGE_OF_TEXT = 1_000_000
 
@@ -29,7 +32,8 @@ def page_of(events: Sequence[TicketEvent]) -> Sequence[TicketEvent]:
 
 
 def render_events(events: Sequence[TicketEvent], *, is_staff: bool) -> list[dict[str, Any]]:
-    """`{seq, event, at, actor, data}` for staff or for customers; two queries for all of them.
+    """`{seq, event, at, actor, data}` for staff or for customers; with a fixed number of
+    queries for all of them.
 
     Internal events must have been left out already where it is for customers.
     """
@@ -42,6 +46,8 @@ class EventRenderer:
 
     def __init__(self, events: Sequence[TicketEvent]) -> None:
         self._messages = _messages(events)
+        self._attached = files.kept().of_messages(list(self._messages))
+        self._files = files.kept().named(e.data["file"] for e in events if e.kind in OF_FILES)
         self._people = _people(events)
         self._shown: dict[int, dict[str, Any]] = {}
 
@@ -51,6 +57,8 @@ class EventRenderer:
         if event.kind == Kind.MESSAGE_CREATED:
             # Its place is the one it has in this log, also where it has gone on with a merger.
             data["message"] = {**self._message(data["message"]), "seq": seq}
+        if event.kind in OF_FILES:
+            data["file"] = FileSerializer(self._files[data["file"]]).data
         for key in PEOPLE_IN.get(Kind(event.kind), ()):
             data[key] = _named(data[key], self._people)
         return {
@@ -64,9 +72,16 @@ class EventRenderer:
     def _message(self, pk: int) -> dict[str, Any]:
         """Rendered once, whatever the number of audiences."""
         if pk not in self._shown:
-            shape = MessageSerializer(self._messages[pk], context={"is_staff": True})
-            self._shown[pk] = shape.data
+            context = {"is_staff": True, "files": self._attached}
+            self._shown[pk] = MessageSerializer(self._messages[pk], context=context).data
         return self._shown[pk]
+
+
+def shown_messages(messages: Sequence[Message], *, is_staff: bool) -> list[dict[str, Any]]:
+    """The messages as staff or customers see them, with their files: one query for all."""
+    attached = files.kept().of_messages([message.pk for message in messages])
+    context = {"is_staff": is_staff, "files": attached}
+    return [MessageSerializer(message, context=context).data for message in messages]
 
 
 def actor_of(event: TicketEvent) -> dict[str, Any] | None:

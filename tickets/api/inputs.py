@@ -1,6 +1,7 @@
 """What the API takes of tickets. Unknown members and wrong types are refused."""
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -18,6 +19,7 @@ from servicedesk.api.fields import (
     Whole,
 )
 from tickets.api.serializers import PriorityField
+from tickets.files import MAX_ATTACHED
 from tickets.lifecycle import Status
 from tickets.models import Category, Channel, Priority
 from tickets.models.category import MAX_HANDLING_MINUTES, MAX_TAG, MAX_TAGS
@@ -43,6 +45,18 @@ class TagNames(Bounded):
         super().__init__(child=Line(max_length=MAX_TAG), max_length=MAX_TAGS, **kwargs)
 
 
+class FileIds(Bounded):
+    """Ids of files that the caller has uploaded; doubles collapse."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            child=serializers.UUIDField(), max_length=MAX_ATTACHED, default=list, **kwargs
+        )
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
 CATEGORIES = Category.objects.select_related("team")
 TEAMS = Team.objects.all()
 # Customers may name one another by id nowhere; staff may name anybody who has an account.
@@ -58,6 +72,7 @@ class NewTicketSerializer(StrictSerializer):
     category = Reference(CATEGORIES, required=False, allow_null=True, default=None)
     required_skills = SkillNames(required=False)
     tags = TagNames(default=list)
+    attachments = FileIds()
 
 
 class NewTicketByStaffSerializer(NewTicketSerializer):
@@ -111,9 +126,17 @@ class EscalateSerializer(StrictSerializer):
 
 
 class NewMessageSerializer(StrictSerializer):
-    body = Text(max_length=MAX_BODY)
+    body = Text(max_length=MAX_BODY, allow_blank=True, help_text="Blank only along with a file.")
     internal = Flag(default=False)
     client_msg_id = Line(max_length=64, required=False)
+    attachments = FileIds()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs["body"].strip() and not attrs["attachments"]:
+            raise serializers.ValidationError(
+                {"body": serializers.ErrorDetail("Say something, or send a file.", "blank")}
+            )
+        return attrs
 
 
 class NewParticipantSerializer(StrictSerializer):

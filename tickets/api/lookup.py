@@ -55,7 +55,12 @@ def shown_ticket(request: Request, pk: int) -> Any:
     Not through `visible_to`: after one's own change one sees the result, even of a change that
     has taken the ticket out of one's sight.
     """
-    ticket = Ticket.objects.with_people().prefetch_related("participants").get(pk=pk)
+    ticket = (
+        Ticket.objects.with_people()
+        .select_related("rating")
+        .prefetch_related("participants")
+        .get(pk=pk)
+    )
     return rendered(shapes.DetailSerializer, ticket, caller=caller_of(request), at=timezone.now())
 
 

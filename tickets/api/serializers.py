@@ -16,6 +16,9 @@ from tickets.models.ticket import PRIORITY_NAMES
 from tickets.parts import part_of, situation_of
 from tickets.rendering import render_markdown
 
+SCAN_STATUSES = ["pending", "clean", "infected", "skipped", "failed"]
+PREVIEW_STATUSES = ["none", "pending", "ready", "failed"]
+
 
 class PriorityField(serializers.ChoiceField):
     """A priority by name; inside it is a Priority."""
@@ -87,16 +90,35 @@ class SummarySerializer(serializers.Serializer[Ticket]):
         return SlaSummarySerializer(summed_up(ticket, self.context["at"])).data
 
 
+class RatingSerializer(serializers.Serializer[Any]):
+    score = serializers.IntegerField()
+    comment = serializers.CharField()
+    rated_at = serializers.DateTimeField()
+
+
 class DetailSerializer(SummarySerializer):
     """One ticket."""
 
     description = serializers.CharField()
+    description_html = serializers.SerializerMethodField(help_text="Of its Markdown; sanitised.")
     resolution = serializers.CharField()
+    resolution_html = serializers.SerializerMethodField(help_text="Of its Markdown; sanitised.")
     follow_up_of = serializers.IntegerField(source="follow_up_of_id", allow_null=True)
     merged_into = serializers.IntegerField(source="merged_into_id", allow_null=True)
     participants = PersonSerializer(many=True, source="participants.all")
+    rating = RatingSerializer(
+        allow_null=True, default=None, help_text="The requester's verdict on the resolution."
+    )
     allowed_actions = serializers.SerializerMethodField()
     stream = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.CharField())
+    def get_description_html(self, ticket: Ticket) -> str:
+        return render_markdown(ticket.description)
+
+    @extend_schema_field(serializers.CharField())
+    def get_resolution_html(self, ticket: Ticket) -> str:
+        return render_markdown(ticket.resolution)
 
     @extend_schema_field(
         serializers.ListField(child=serializers.ChoiceField(choices=Status.choices))
@@ -178,8 +200,35 @@ class CreatedSerializer(DetailSerializer):
     assignment = DecisionSerializer(required=False, allow_null=True)
 
 
+class LinksSerializer(serializers.Serializer[Any]):
+    """Paths; null where there is nothing of the kind."""
+
+    download = serializers.CharField()
+    thumbnail = serializers.CharField(allow_null=True)
+    preview = serializers.CharField(allow_null=True)
+
+
+class FileSerializer(serializers.Serializer[Any]):
+    """A file, on a ticket or still a draft of its uploader."""
+
+    id = serializers.UUIDField()
+    ticket = serializers.IntegerField(source="ticket_id", allow_null=True)
+    filename = serializers.CharField()
+    size = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    content_type = serializers.CharField()
+    category = serializers.CharField()
+    internal = serializers.BooleanField(source="is_internal")
+    uploaded_by = PersonSerializer()
+    created_at = serializers.DateTimeField()
+    scan_status = serializers.ChoiceField(choices=SCAN_STATUSES)
+    preview_status = serializers.ChoiceField(choices=PREVIEW_STATUSES)
+    links = LinksSerializer()
+
+
 class MessageSerializer(serializers.Serializer[Message]):
-    """A message as staff or its customer see it (`is_staff` in the context)."""
+    """A message as staff or its customer see it (`is_staff` in the context), with its
+    files (`files`, by the id of the message)."""
 
     id = serializers.IntegerField()
     seq = serializers.SerializerMethodField()
@@ -188,6 +237,11 @@ class MessageSerializer(serializers.Serializer[Message]):
     body_html = serializers.SerializerMethodField()
     internal = serializers.BooleanField(source="is_internal")
     created_at = serializers.DateTimeField()
+    attachments = serializers.SerializerMethodField()
+
+    @extend_schema_field(FileSerializer(many=True))
+    def get_attachments(self, message: Message) -> Any:
+        return FileSerializer(self.context["files"].get(message.pk, ()), many=True).data
 
     @extend_schema_field(serializers.IntegerField())
     def get_seq(self, message: Message) -> int | None:
@@ -257,12 +311,6 @@ class NotificationSerializer(serializers.Serializer[Notification]):
     ticket = NotifiedTicketSerializer()
     created_at = serializers.DateTimeField()
     read_at = serializers.DateTimeField(allow_null=True)
-
-
-class RatingSerializer(serializers.Serializer[Any]):
-    score = serializers.IntegerField()
-    comment = serializers.CharField()
-    rated_at = serializers.DateTimeField()
 
 
 class SlaFiguresSerializer(serializers.Serializer[Any]):

@@ -18,6 +18,10 @@ class Kind(models.TextChoices):
     PARTICIPANTS_CHANGED = "participants.changed"
     RATED = "ticket.rated"
     MERGED = "ticket.merged"
+    FILE_ATTACHED = "file.attached"
+    FILE_SCANNED = "file.scanned"
+    FILE_PREVIEWED = "file.previewed"
+    FILE_REMOVED = "file.removed"
     SLA_WARNED = "sla.warned"
     SLA_BREACHED = "sla.breached"
 

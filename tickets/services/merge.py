@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from agents.models import User
 from servicedesk.errors import DomainError, FieldError
+from tickets import files
 from tickets.events import Entry, record
 from tickets.lifecycle import FINAL_STATUSES, Status
 from tickets.locks import lock_agents, lock_tickets, refuse_stale
@@ -44,10 +45,10 @@ def merge(
 ) -> Ticket:
     """Let `into` go on in the place of `source`; answers the source, which is closed.
 
-    Its messages, its opening text, its people and its tags go over, and so does the wait for an
-    answer: it opens a survivor that is pending or resolved again. `expected` are versions of the
-    source. Neither may have been merged before (TicketMerged), nor the survivor be finished
-    (TicketEnded): so no chain of mergers ever comes round to where it began.
+    Its messages, its opening text, its files, its people and its tags go over, and so does the
+    wait for an answer: it opens a survivor that is pending or resolved again. `expected` are
+    versions of the source. Neither may have been merged before (TicketMerged), nor the survivor be
+    finished (TicketEnded): so no chain of mergers ever comes round to where it began.
     """
     require_staff(actor)
     if source.pk == into.pk:
@@ -90,6 +91,7 @@ def _close(source: Ticket, survivor: Ticket, at: datetime) -> list[Entry]:
 def _take_over(source: Ticket, survivor: Ticket, actor: User, at: datetime) -> None:
     """All that the survivor gets, and the events that say so."""
     entries, changed = move_messages(source, survivor)
+    entries += files.kept().move(source, survivor)
     if people := _new_people(source, survivor, at):
         added = {"added": people, "removed": []}
         entries.append(Entry(Kind.PARTICIPANTS_CHANGED, added, added))

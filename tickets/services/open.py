@@ -1,10 +1,12 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
 from agents.models import Skill, Team, User
 from servicedesk.errors import FieldError
+from tickets import files
 from tickets.events import Entry, record
 from tickets.models import Category, Channel, Kind, Priority, Tag, Ticket
 from tickets.models.category import MAX_TAG
@@ -25,8 +27,12 @@ def open_ticket(
     required_skills: Sequence[Skill] | None = None,
     tags: Iterable[str] = (),
     follow_up_of: Ticket | None = None,
+    attachments: Sequence[UUID] = (),
 ) -> Ticket:
-    """A new ticket. The category brings its team and skills where none are named."""
+    """A new ticket. The category brings its team and skills where none are named.
+
+    `attachments` are drafts of the actor's.
+    """
     ticket = Ticket(
         requester=requester,
         subject=subject,
@@ -47,6 +53,8 @@ def open_ticket(
     if required_skills:
         ticket.required_skills.set(required_skills)
     set_tags(ticket, tags)
+    if attached := files.kept().attach(attachments, ticket=ticket, author=actor, at=at):
+        record(ticket, *attached, actor=actor, at=at)
     return ticket
 
 

@@ -1,7 +1,9 @@
 """Replies and internal notes, and what a reply does to the ticket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -9,6 +11,7 @@ from django.db.models import Q
 
 from agents.models import User
 from servicedesk.errors import DomainError
+from tickets import files
 from tickets.events import Entry, record
 from tickets.lifecycle import FINAL_STATUSES, Status, within_window
 from tickets.locks import lock_survivor
@@ -36,6 +39,17 @@ class Posted:
     follow_up: Ticket | None = None
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What somebody has to say."""
+
+    author: User
+    body: str
+    at: datetime
+    is_internal: bool
+    attachments: tuple[UUID, ...]
+
+
 @transaction.atomic
 def post_message(
     *,
@@ -45,49 +59,57 @@ def post_message(
     at: datetime,
     is_internal: bool = False,
     client_msg_id: str | None = None,
+    attachments: Sequence[UUID] = (),
 ) -> Posted:
-    """Add a reply or a note.
+    """Add a reply or a note, with drafts of the author's as its files.
 
     The desk's first reply opens a new ticket and sets `first_responded_at`; a customer's reply
     takes a pending or resolved ticket, and a closed one within its window, back to open. After
     that, or once cancelled, it opens a follow-up ticket. What is sent to a merged ticket reaches
     its survivor; raises TicketMerged where the author may not see that one. The same
-    `client_msg_id` again answers the same message; with another body it raises IdempotencyConflict.
+    `client_msg_id` again answers the same message; with another body
+    or other files it raises IdempotencyConflict.
     """
     if is_internal:
         require_staff(author)
-    return _post(ticket, author, body, at, kept_name(client_msg_id), is_internal=is_internal)
+    sent = Sent(author, body, at, is_internal, tuple(attachments))
+    return _post(ticket, sent, kept_name(client_msg_id))
 
 
-def _post(
-    ticket: Ticket,
-    author: User,
-    body: str,
-    at: datetime,
-    name: str | None,
-    *,
-    is_internal: bool = False,
-) -> Posted:
+def _post(ticket: Ticket, sent: Sent, name: str | None) -> Posted:
     """The same, with the name under which the message is kept."""
+    author, at = sent.author, sent.at
     address, ticket = ticket.pk, lock_survivor(ticket.pk)
     if name and (earlier := _sent_before(address, ticket, author, name)):
-        return _again(earlier, address, body, is_internal)
+        return _again(earlier, address, sent)
     if ticket.pk != address:
         if not Ticket.objects.visible_to(author).filter(pk=ticket.pk).exists():
             raise TicketMerged("It was merged into a ticket that you do not see.")
         name = name_through(address, name)
-    is_customer_reply = not is_internal and not is_agent_reply(author, ticket)
+    is_customer_reply = not sent.is_internal and not is_agent_reply(author, ticket)
     if is_customer_reply and not _takes_replies(ticket, at):
-        return _follow_up(ticket, author, body, at, name)
+        return _follow_up(ticket, sent, name)
     entry, changed = add_message(
-        ticket, author, body, is_internal=is_internal, at=at, client_msg_id=name
+        ticket, author, sent.body, is_internal=sent.is_internal, at=at, client_msg_id=name
     )
-    entries = [entry]
-    if (target := _moves_to(ticket, is_internal, is_customer_reply)) is not None:
+    message = _message_of(entry)
+    entries = [entry, *_attach(ticket, message, sent)]
+    if (target := _moves_to(ticket, sent.is_internal, is_customer_reply)) is not None:
         entries.append(move_by_itself(ticket, target, at=at))
         changed |= set(STATUS_FIELDS)
     record(ticket, *entries, actor=author, at=at, changed=changed)
-    return Posted(_message_of(entry), follow_up=ticket if ticket.pk != address else None)
+    return Posted(message, follow_up=ticket if ticket.pk != address else None)
+
+
+def _attach(ticket: Ticket, message: Message, sent: Sent) -> list[Entry]:
+    return files.kept().attach(
+        sent.attachments,
+        ticket=ticket,
+        message=message,
+        author=sent.author,
+        is_internal=sent.is_internal,
+        at=sent.at,
+    )
 
 
 def _moves_to(ticket: Ticket, is_internal: bool, is_customer_reply: bool) -> Status | None:
@@ -109,8 +131,9 @@ def _takes_replies(ticket: Ticket, at: datetime) -> bool:
     )
 
 
-def _follow_up(ticket: Ticket, author: User, body: str, at: datetime, name: str | None) -> Posted:
+def _follow_up(ticket: Ticket, sent: Sent, name: str | None) -> Posted:
     """The reply in the author's open follow-up ticket, or in a new one."""
+    author = sent.author
     earlier = ticket.follow_ups.filter(requester=author).exclude(status__in=FINAL_STATUSES)
     follow_up = earlier.order_by("-pk").first()
     if follow_up is None:
@@ -122,10 +145,10 @@ def _follow_up(ticket: Ticket, author: User, body: str, at: datetime, name: str 
             team=ticket.team,
             required_skills=list(ticket.required_skills.all()),
             actor=author,
-            at=at,
+            at=sent.at,
             follow_up_of=ticket,
         )
-    posted = _post(follow_up, author, body, at, name)
+    posted = _post(follow_up, sent, name)
     return replace(posted, follow_up=posted.follow_up or follow_up)
 
 
@@ -138,8 +161,10 @@ def _sent_before(address: int, ticket: Ticket, author: User, name: str) -> Messa
     return sent.select_related("ticket", "author").first()
 
 
-def _again(earlier: Message, address: int, body: str, is_internal: bool) -> Posted:
-    if earlier.body != body or earlier.is_internal != is_internal:
+def _again(earlier: Message, address: int, sent: Sent) -> Posted:
+    its_files = set(files.kept().sent_with(earlier.pk))
+    was = (earlier.body, earlier.is_internal, its_files)
+    if was != (sent.body, sent.is_internal, set(sent.attachments)):
         raise IdempotencyConflict("Use a new client_msg_id for a new message.")
     moved = earlier.ticket if earlier.ticket_id != address else None
     return Posted(earlier, is_new=False, follow_up=moved)

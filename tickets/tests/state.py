@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import F, Model, Q
 
 from agents.models import AgentProfile, Role
 from tickets.models import (
@@ -25,12 +26,8 @@ def kinds(ticket: Ticket) -> list[str]:
 def snapshot(*tickets: Ticket) -> dict[Any, Any]:
     """Everything a service could have changed about these tickets and about the agents."""
     found: dict[Any, Any] = {
-        ("tickets", "count"): Ticket.objects.count(),
-        ("messages", "count"): Message.objects.count(),
-        ("decisions", "count"): AssignmentDecision.objects.count(),
-        ("notifications", "count"): Notification.objects.count(),
-        ("loads",): dict(AgentProfile.objects.values_list("pk", "open_load")),
-        ("assigned_at",): dict(AgentProfile.objects.values_list("pk", "last_assigned_at")),
+        ("counts",): _counts(Ticket, Message, AssignmentDecision, Notification),
+        ("agents",): set(AgentProfile.objects.values_list("pk", "open_load", "last_assigned_at")),
     }
     for ticket in tickets:
         found["ticket", ticket.pk] = Ticket.objects.filter(pk=ticket.pk).values().get()
@@ -40,6 +37,14 @@ def snapshot(*tickets: Ticket) -> dict[Any, Any]:
             ticket.participants.values_list("pk", flat=True)
         )
     return found
+
+
+def _counts(*models: type[Model]) -> tuple[int, ...]:
+    """How many rows each has, in one statement."""
+    counts = [f"(SELECT count(*) FROM {model._meta.db_table})" for model in models]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(counts)}")
+        return tuple(cursor.fetchone())
 
 
 def loads() -> dict[int, int]:

@@ -42,7 +42,9 @@ def test_a_reply_is_answered_with_all_of_its_members(as_user, alice, url):
     response = as_user(alice).post(url, {"body": "It is **smoking**."})
     assert response.status_code == 201
     body = response.json()
-    assert set(body) == {"id", "seq", "author", "body", "body_html", "internal", "created_at"}
+    plain = {"id", "seq", "author", "body", "body_html", "internal", "created_at"}
+    assert set(body) == {*plain, "attachments"}
+    assert body["attachments"] == []
     assert body["author"] == {"id": alice.pk, "name": "Alice"}
     assert body["body_html"].strip() == "<p>It is <strong>smoking</strong>.</p>"
     assert (body["seq"], body["internal"]) == (2, False)

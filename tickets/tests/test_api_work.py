@@ -8,6 +8,7 @@ from django.utils import timezone
 from agents.models import Availability
 from agents.services import update_agent
 from tickets import lifecycle, services
+from tickets.api.events import OF_FILES
 from tickets.lifecycle import Status
 from tickets.models import Kind, Message, Rating, Ticket, TicketEvent
 
@@ -113,24 +114,24 @@ def test_an_agent_cancels_saying_why(call, sam):
 
 def test_a_comment_is_a_public_reply_and_an_internal_one_a_note(call, ticket, sam, alice, as_user):
     call(sam, "put", "status", {"status": "pending", "comment": "Which printer?"})
-    call(sam, "put", "status", {"status": "on_hold", "comment": "hm", "internal": True})
+    call(sam, "put", "status", {"status": "on_hold", "comment": "hush", "internal": True})
     assert [(m.body, m.is_internal) for m in Message.objects.order_by("pk")] == [
         ("Which printer?", False),
-        ("hm", True),
+        ("hush", True),
     ]
     shown = as_user(alice).get(f"/api/tickets/{ticket.pk}/messages").content
     assert b"Which printer?" in shown
-    assert b"hm" not in shown
+    assert b"hush" not in shown
 
 
 def test_an_internal_comment_does_not_ask_the_customer(call, sam):
-    body = {"status": "pending", "comment": "hm", "internal": True}
+    body = {"status": "pending", "comment": "hush", "internal": True}
     assert code_of(call(sam, "put", "status", body)) == (409, "transition_blocked")
 
 
 def test_a_customer_writes_no_internal_comment(call, alice, ticket):
     before = state(ticket)
-    body = {"status": "cancelled", "comment": "hm", "internal": True}
+    body = {"status": "cancelled", "comment": "hush", "internal": True}
     response = call(alice, "put", "status", body)
     assert code_of(response) == (400, "validation_failed")
     assert response.json()["errors"][0]["pointer"] == "/internal"
@@ -417,8 +418,8 @@ def test_the_log_is_contiguous_for_each_audience(call, ticket, alice, sam, dana,
         seqs = [event["seq"] for event in log["results"]]
         assert seqs == list(range(1, log["head"] + 1))
         assert log["epoch"] == ticket.epoch
-    # What time brings, and a merger, have tests of their own.
-    others = {Kind.SLA_WARNED, Kind.SLA_BREACHED, Kind.MERGED}
+    # What time brings, a merger, and files have tests of their own.
+    others = {Kind.SLA_WARNED, Kind.SLA_BREACHED, Kind.MERGED, *OF_FILES}
     assert {event["event"] for event in staff["results"]} == set(Kind.values) - others
     assert len(staff["results"]) == len(customer["results"]) + 1
     assert staff["head"] == call(sam, "get", "").json()["stream"]["seq"]

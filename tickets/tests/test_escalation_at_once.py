@@ -24,7 +24,7 @@ from tickets.tests.test_races import Meeting, at_once, everywhere
 pytestmark = pytest.mark.postgres
 
 # The whole form, 10,000, is `make chaos`.
-TICKETS = int(os.environ.get("CHAOS_TICKETS", "400"))
+TICKETS = int(os.environ.get("CHAOS_TICKETS", "240"))
 SWEEPERS = 4
 
 

@@ -411,8 +411,12 @@ def test_several_entries_are_one_version_and_one_insert(
 
 # --- One writer of the status ---------------------------------------------------------
 
-# Where a `status` is not a ticket's: HTTP's own, in the API's floor and the middleware.
-OTHER_STATUS = ("servicedesk/api/", "servicedesk/middleware.py")
+# Where a `status` is not a ticket's: a preview's, or HTTP's own in the API's floor and middleware.
+OTHER_STATUS = (
+    "attachments/services/previewing.py",
+    "servicedesk/api/",
+    "servicedesk/middleware.py",
+)
 WRITERS = ("tickets/services/move.py", "tickets/importing/")
 BULK_WRITES = {"update", "aupdate"}
 

@@ -36,6 +36,8 @@ from tickets.sla.calendar import around_the_clock
 from tickets.tests.exports import export, update
 from tickets.tests.test_importing import REAL_LOG
 
+pytestmark = pytest.mark.once
+
 HOUR = timedelta(hours=1)
 ALWAYS = Clock("always", around_the_clock(), closing)
 

@@ -629,6 +629,7 @@ def test_a_message_to_a_merged_ticket_is_the_same_however_far_it_goes(
 # --- No cycles ------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_whatever_is_merged_in_whatever_order_no_chain_comes_round(alice, sam, at):
     """Every order of three of the six mergers that there are among three tickets."""
     pairs = list(permutations(range(3), 2))

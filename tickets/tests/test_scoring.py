@@ -20,6 +20,8 @@ from tickets.assignment.scoring import (
     summary,
 )
 
+pytestmark = pytest.mark.once
+
 WEIGHTS = {"skill": 0.25, "headroom": 0.25, "sla_fit": 0.40, "rest": 0.05, "affinity": 0.05}
 RULES = Rules(WEIGHTS, timedelta(hours=1))
 VPN, MAIL = 7, 8

@@ -27,6 +27,8 @@ from tickets.models import Priority
 from tickets.tests.exports import export, update
 from tickets.tests.test_importing import REAL_LOG
 
+pytestmark = pytest.mark.once
+
 MONDAY = datetime(2016, 2, 29, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 WORKING_DAYS = [MONDAY + timedelta(weeks=week, days=day) for week in range(8) for day in range(5)]

@@ -22,6 +22,8 @@ from tickets.sla.calendar import (
 )
 from tickets.sla.hours import parse, window_text
 
+pytestmark = pytest.mark.once
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

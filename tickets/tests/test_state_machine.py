@@ -353,6 +353,7 @@ BUGS = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.__name__ for bug in BUGS])
 def test_the_machine_finds_a_bug(db, monkeypatch, bug) -> None:
     """Else it would prove nothing."""

@@ -233,6 +233,8 @@ def test_the_service_makes_or_refuses_every_move_as_the_contract_says(stage, sta
     assert_consistent()
 
 
+# The service decides, and is tried on both databases.
+@pytest.mark.once
 @pytest.mark.parametrize("start", Status.values)
 def test_the_api_makes_or_refuses_every_move_as_the_contract_says(stage, start) -> None:
     """The plain ticket, and what only the clock decides: the rest is the service's."""
@@ -320,6 +322,7 @@ def test_a_stranger_learns_nothing_of_any_move(stage, who) -> None:
 # --- What is announced of it ----------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("start", Status.values)
 def test_the_transitions_say_beforehand_what_a_request_will_be_answered(stage, start) -> None:
     """Available is what a bare request does, and the reasons are those it would be refused for.

@@ -8,10 +8,12 @@
  */
 
 import { Connection, DeskError, Emitter } from "./desk-connection.js";
-import { Outbox, Room } from "./desk-room.js";
+import { Outbox } from "./desk-outbox.js";
+import { Room } from "./desk-room.js";
 
 export { DeskError } from "./desk-connection.js";
-export { Outgoing, Room } from "./desk-room.js";
+export { Outgoing } from "./desk-outbox.js";
+export { Room } from "./desk-room.js";
 
 /**
  * @typedef {object} Options All of them optional on the desk's own pages.
@@ -20,8 +22,11 @@ export { Outgoing, Room } from "./desk-room.js";
  * @property {(stale?: string) => string | Promise<string>} [token] An access token. Asked for each
  *   connection; `stale` is the one that will not do any more, if there was one. Without this the
  *   session cookie counts.
- * @property {import("./desk-room.js").Storage} [storage] Where unsent messages outlive the page,
+ * @property {import("./desk-outbox.js").Storage} [storage] Where unsent messages outlive the page,
  *   such as localStorage.
+ * @property {number} [userId] For whom the page was made, where it knows: what they write before
+ *   the first connection is kept in `storage` too, and where somebody else turns out to be signed
+ *   in, nothing of it is sent.
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {EventTarget} [network] Says `online` and `offline`, as a window does.
@@ -49,6 +54,7 @@ export class DeskClient extends Emitter {
   user = null;
   /** While true, some events come later and signals may be missing. */
   degraded = false;
+  #userId;
   #baseUrl;
   #fetch;
   #connection;
@@ -64,6 +70,7 @@ export class DeskClient extends Emitter {
     url,
     token,
     storage,
+    userId,
     fetch = globalThis.fetch.bind(globalThis),
     WebSocket = globalThis.WebSocket,
     network = globalThis,
@@ -76,7 +83,9 @@ export class DeskClient extends Emitter {
     this.#connection.on("hello", (hello) => this.#welcome(hello));
     this.#connection.on("state", (change) => this.#stateChanged(change));
     this.#connection.on("frame", (frame) => this.#receive(frame));
-    this.#outbox = new Outbox(this.#connection, storage, (out) => this.emit("outgoing", out));
+    this.#outbox = new Outbox(this.#connection, storage);
+    this.#outbox.on("changed", (outgoing) => this.emit("outgoing", outgoing));
+    if (userId) this.#belongTo(userId);
     this.presence = new Presence(this.#connection, (change) => this.emit("presence", change));
   }
 
@@ -87,6 +96,11 @@ export class DeskClient extends Emitter {
   /** Messages that have no answer yet, in the order in which they are sent. */
   get outgoing() {
     return this.#outbox.pending;
+  }
+
+  /** Messages that were refused, until they are sent again or discarded. */
+  get failed() {
+    return this.#outbox.failed;
   }
 
   /** Connect, and stay connected. After `closed` it may be called again. */
@@ -120,10 +134,12 @@ export class DeskClient extends Emitter {
   /**
    * Send a message; offline it waits. Returns at once, what becomes of it stands in the result.
    * @param {number} ticket
-   * @param {string} body
+   * @param {string} body Blank only along with a file.
+   * @param {{internal?: boolean, attachments?: string[]}} [options] `attachments` are ids of files
+   *   that were uploaded as drafts.
    */
-  send(ticket, body, { internal = false } = {}) {
-    return this.#outbox.add(ticket, body, internal);
+  send(ticket, body, { internal = false, attachments = [] } = {}) {
+    return this.#outbox.add({ ticket, body, internal, attachments });
   }
 
   // --- Inside -----------------------------------------------------------------------------
@@ -146,9 +162,16 @@ export class DeskClient extends Emitter {
 
   /** Cursors and unsent messages belong to one user in one role: for others all begins anew. */
   #welcome({ user }) {
-    const isOther = this.user && (this.user.id !== user.id || this.user.role !== user.role);
-    if (isOther) this.#connection.close(1000, "user_changed");
-    else this.user = user;
+    const isOther = this.#userId && this.#userId !== user.id;
+    const hasOtherRole = this.user && this.user.role !== user.role;
+    if (isOther || hasOtherRole) return this.#connection.close(1000, "user_changed");
+    this.user = user;
+    this.#belongTo(user.id);
+  }
+
+  #belongTo(userId) {
+    this.#userId = userId;
+    this.#outbox.keepOn(`desk-outbox:${this.#baseUrl.host}:${userId}`);
   }
 
   #stateChanged(change) {
@@ -160,7 +183,7 @@ export class DeskClient extends Emitter {
       this.#rooms.forEach((room) => room.join());
       this.#joinNow();
       this.presence.restore();
-      this.#outbox.resume(`desk-outbox:${this.#baseUrl.host}:${this.user.id}`);
+      this.#outbox.resume();
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * A ticket's room: what is heard there (Room), and what is said (Outbox).
+ * A ticket's room: what is heard there, and who is there.
  */
 
 import { Emitter, PASSING, backOff } from "./desk-connection.js";
@@ -15,9 +15,10 @@ const IN_FLIGHT_MS = 1_000;
 /**
  * The events of one ticket, each exactly once and in order, however often the socket is cut.
  *
- * Emits `event` {seq, event, at, actor, data}; `signal` {event, data}; `live` {seq}, when all that
- * was missed has been emitted; `snapshot` with the ticket as it is over HTTP, when it cannot be
- * told as events any more: draw it anew; and `left` {reason}, after which nothing comes.
+ * Emits `event` {seq, event, at, actor, data}; `signal` {event, data}; `people` {members, writers},
+ * when they are not what they were; `live` {seq}, when all that was missed has been emitted;
+ * `snapshot` with the ticket as it is over HTTP, when it cannot be told as events any more: draw it
+ * anew; and `left` {reason}, after which nothing comes.
  */
 export class Room extends Emitter {
   /** @type {Person[]} Who has the ticket open. */
@@ -54,9 +55,9 @@ export class Room extends Emitter {
   }
 
   /** Say something; see `DeskClient.send`. */
-  send(body, { internal = false } = {}) {
+  send(body, options = {}) {
     this.#forgetTyping();
-    return this.#desk.send(this.ticket, body, { internal });
+    return this.#desk.send(this.ticket, body, options);
   }
 
   /** Call it on each keystroke. Others see that you write until you pause, send or leave. */
@@ -106,8 +107,7 @@ export class Room extends Emitter {
     this.#tries = 0;
     this.epoch = answer.epoch;
     this.seq ??= answer.head;
-    this.members = answer.members ?? [];
-    this.writers = answer.typing ?? [];
+    this.#met(answer.members ?? [], answer.typing ?? []);
     if (this.ticket === "desk") this.#live();
   }
 
@@ -116,7 +116,7 @@ export class Room extends Emitter {
     clearTimeout(this.#retry);
     this.#forgetTyping();
     this.#isJoining = this.isLive = false;
-    this.writers = [];
+    this.#met([], []);
   }
 
   /** @internal */
@@ -151,10 +151,18 @@ export class Room extends Emitter {
 
   #signalled({ event, data }) {
     const others = () => this.writers.filter((writer) => writer.user.id !== data.user.id);
-    if (event === "room.members") this.members = data.members;
-    if (event === "typing.started") this.writers = [...others(), data];
-    if (event === "typing.stopped") this.writers = others();
+    if (event === "room.members") this.#met(data.members, this.writers);
+    if (event === "typing.started") this.#met(this.members, [...others(), data]);
+    if (event === "typing.stopped") this.#met(this.members, others());
     this.emit("signal", { event, data });
+  }
+
+  /** Who is there is known only while the room is. */
+  #met(members, writers) {
+    const isEmpty = ![this.members, this.writers, members, writers].some((all) => all.length);
+    this.members = members;
+    this.writers = writers;
+    if (!isEmpty) this.emit("people", { members, writers });
   }
 
   #live() {
@@ -202,158 +210,5 @@ export class Room extends Emitter {
   #forgetTyping() {
     clearTimeout(this.#idle);
     this.#typing = null;
-  }
-}
-
-/**
- * @typedef {object} Storage As localStorage is.
- * @property {(key: string) => string | null} getItem
- * @property {(key: string, value: string) => void} setItem
- */
-
-/**
- * A message on its way. `state` goes from pending to sent or failed; `done` resolves with the
- * server's answer {message, seq, ticket?} or rejects with the DeskError.
- */
-export class Outgoing {
-  /** @type {"pending" | "sent" | "failed"} */
-  state = "pending";
-  /** @type {{message: any, seq: number, ticket?: number} | null} */
-  answer = null;
-  /** @type {DeskError | null} */
-  error = null;
-  #resolve;
-  #reject;
-
-  constructor({ ticket, body, internal, client_msg_id }) {
-    this.ticket = ticket;
-    this.body = body;
-    this.internal = internal;
-    this.client_msg_id = client_msg_id;
-    this.done = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.done.catch(() => {}); // who looks at `state` need not look at the promise
-  }
-
-  /** @internal */
-  settle(error, answer) {
-    Object.assign(this, error ? { state: "failed", error } : { state: "sent", answer });
-    if (error) this.#reject(error);
-    else this.#resolve(answer);
-  }
-
-  toJSON() {
-    const { ticket, body, internal, client_msg_id } = this;
-    return { ticket, body, internal, client_msg_id };
-  }
-}
-
-/** 128 random bits; `crypto.randomUUID` is absent from pages that come without https. */
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/**
- * Messages until they have an answer: in order per ticket, one at a time, under the same id
- * however often they are sent. With a storage they outlive the page, on a shelf for each user.
- */
-export class Outbox {
-  #connection;
-  #storage;
-  #changed;
-  #shelf = "";
-  /** @type {Map<number, Outgoing[]>} */
-  #queues = new Map();
-  /** @type {Set<number>} Tickets whose messages are being sent. */
-  #busy = new Set();
-
-  /** `changed` is called with each message whose state is new. */
-  constructor(connection, storage, changed) {
-    this.#connection = connection;
-    this.#storage = storage;
-    this.#changed = changed;
-  }
-
-  /** @returns {Outgoing[]} */
-  get pending() {
-    return [...this.#queues.values()].flat();
-  }
-
-  add(ticket, body, internal) {
-    const client_msg_id = randomId();
-    const outgoing = new Outgoing({ ticket, body, internal, client_msg_id });
-    this.#enqueue(outgoing);
-    this.#store((stored) => [...stored, outgoing]);
-    this.#changed(outgoing);
-    this.#work(ticket);
-    return outgoing;
-  }
-
-  /** The connection is there; `shelf` is this user's. */
-  resume(shelf) {
-    if (!this.#shelf) this.#restore(shelf);
-    for (const ticket of this.#queues.keys()) this.#work(ticket);
-  }
-
-  /** What an earlier page left comes before what was said since. */
-  #restore(shelf) {
-    this.#shelf = shelf;
-    const early = this.pending;
-    const restored = this.#stored().map((each) => new Outgoing(each));
-    this.#queues.clear();
-    for (const outgoing of [...restored, ...early]) this.#enqueue(outgoing);
-    this.#store((stored) => [...stored, ...early]);
-    restored.forEach((outgoing) => this.#changed(outgoing));
-  }
-
-  #enqueue(outgoing) {
-    const queue = this.#queues.get(outgoing.ticket) ?? [];
-    this.#queues.set(outgoing.ticket, [...queue, outgoing]);
-  }
-
-  #work(ticket) {
-    const outgoing = this.#queues.get(ticket)?.[0];
-    if (!outgoing || this.#busy.has(ticket)) return;
-    this.#busy.add(ticket);
-    const { client_msg_id, body, internal } = outgoing;
-    const data = { ticket, client_msg_id, body, ...(internal && { internal }) };
-    this.#connection.command("message.send", data, (error, answer) => {
-      this.#busy.delete(ticket);
-      if (error?.code === "disconnected") return;
-      this.#finish(outgoing, error, answer);
-      this.#work(ticket);
-    });
-  }
-
-  #finish(outgoing, error, answer = null) {
-    const rest = this.#queues.get(outgoing.ticket).slice(1);
-    if (rest.length) this.#queues.set(outgoing.ticket, rest);
-    else this.#queues.delete(outgoing.ticket);
-    this.#store((stored) => stored.filter((e) => e.client_msg_id !== outgoing.client_msg_id));
-    outgoing.settle(error, answer);
-    this.#changed(outgoing);
-  }
-
-  /** @returns {any[]} */
-  #stored() {
-    try {
-      const stored = JSON.parse(this.#storage?.getItem(this.#shelf) ?? "[]");
-      return Array.isArray(stored) ? stored : [];
-    } catch {
-      return [];
-    }
-  }
-
-  /** Read anew each time: other tabs have the same shelf. */
-  #store(change) {
-    if (!this.#storage || !this.#shelf) return;
-    try {
-      this.#storage.setItem(this.#shelf, JSON.stringify(change(this.#stored())));
-    } catch {
-      // Full or forbidden: then messages do not outlive the page.
-    }
   }
 }

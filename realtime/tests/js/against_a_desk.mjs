@@ -36,10 +36,11 @@ class RecordedSocket extends WebSocket {
 /** Somebody who is signed in, with their calls over HTTP. */
 async function person(username) {
   const call = async (method, path, body) => {
+    const isForm = body instanceof FormData;
     const response = await fetch(`${DESK}/api${path}`, {
       method,
-      headers: { "Content-Type": "application/json", ...headers },
-      body: body && JSON.stringify(body),
+      headers: { ...(isForm || { "Content-Type": "application/json" }), ...headers },
+      body: isForm ? body : body && JSON.stringify(body),
     });
     assert.ok(response.ok, `${method} ${path}: ${response.status}`);
     return response.json();
@@ -141,6 +142,23 @@ test("a message whose answer was lost is sent again, and stands there once", asy
   line.mend();
   await message.done;
   assert.deepEqual(await bodies(id), ["once"]);
+});
+
+test("files go with the message that names them, however often it is sent", async () => {
+  const { id, client, room } = await ticketWithRoom();
+  const form = new FormData();
+  form.append("file", new Blob(["what the printer says"]), "printer.txt");
+  const { files } = await sam.call("POST", "/files/upload", form);
+  line.isMute = true;
+  const message = room.send("", { attachments: [files[0].id] });
+  let posted = [];
+  while (posted.length === 0) posted = await bodies(id);
+  line.cut();
+  await until(() => client.state !== "live", "the cut is noticed");
+  line.mend();
+  const { message: shown } = await message.done;
+  assert.deepEqual(shown.attachments.map(({ filename }) => filename), ["printer.txt"]);
+  assert.deepEqual(await bodies(id), [""]);
 });
 
 test("a cursor of another log leads to a snapshot, and on from there", async () => {

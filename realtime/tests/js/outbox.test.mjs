@@ -120,6 +120,118 @@ for (const code of ["validation_failed", "not_found", "idempotency_conflict"]) {
   });
 }
 
+test("a message names its files, also the one that an earlier page left", async (t) => {
+  const shelf = storage();
+  await t.test("the first page", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    await desk.live();
+    desk.client.room(42).send("", { attachments: ["a", "b"] });
+  });
+  await t.test("the second page", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    const [{ data }] = sends(await desk.live());
+    assert.deepEqual([data.body, data.attachments], ["", ["a", "b"]]);
+  });
+});
+
+test("what was refused is kept, is not sent by itself, and goes again under its id", async (t) => {
+  const shelf = storage();
+  const refused = ({ client }) => client.failed.map(({ body, error }) => [body, error.message]);
+  let id;
+  await t.test("the first page", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    const socket = await desk.live();
+    id = desk.client.send(42, "late").client_msg_id;
+    socket.error(sends(socket)[0], "validation_failed");
+    assert.deepEqual(refused(desk), [["late", "validation_failed"]]);
+  });
+  await t.test("the second page", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    const seen = [];
+    desk.client.on("outgoing", ({ state }) => seen.push(state));
+    const socket = await desk.live();
+    assert.deepEqual(sends(socket), []);
+    assert.deepEqual(refused(desk), [["late", "validation_failed"]]);
+    const again = desk.client.failed[0].retry();
+    assert.deepEqual(desk.client.failed, []);
+    assert.equal(sends(socket)[0].data.client_msg_id, id);
+    socket.ok(sends(socket)[0], DONE);
+    assert.equal(again.state, "sent");
+    assert.deepEqual(seen, ["failed", "discarded", "pending", "sent"]);
+    assert.equal(shelf.items.get(SHELF), "[]");
+  });
+});
+
+test("an id that stands for another text is not used again", async (t) => {
+  const desk = deskFor(t);
+  const socket = await desk.live();
+  const message = desk.client.send(42, "hello");
+  socket.error(sends(socket)[0], "idempotency_conflict");
+  message.retry();
+  assert.notEqual(sends(socket)[1].data.client_msg_id, message.client_msg_id);
+});
+
+test("what is discarded is gone, and what was refused goes by itself in two weeks", async (t) => {
+  const shelf = storage();
+  await t.test("discarded", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    const socket = await desk.live();
+    for (const body of ["one", "two"]) {
+      const message = desk.client.send(42, body);
+      socket.error(sends(socket).at(-1), "not_found");
+      if (body === "one") message.discard();
+    }
+    assert.deepEqual(JSON.parse(shelf.getItem(SHELF)).map(({ body }) => body), ["two"]);
+  });
+  await t.test("later", async (t) => {
+    const desk = deskFor(t, { storage: shelf });
+    t.mock.timers.setTime(Date.now() + 15 * 24 * 60 * 60 * 1_000);
+    await desk.live();
+    assert.deepEqual(desk.client.failed, []);
+    assert.equal(shelf.getItem(SHELF), "[]");
+  });
+});
+
+test("two pages that find the same message send it under the same id", async (t) => {
+  const left = [{ ticket: 42, body: "mine", internal: false, client_msg_id: "a" }];
+  const shelf = storage({ [SHELF]: JSON.stringify(left) });
+  for (const page of ["one", "other"]) {
+    await t.test(page, async (t) => {
+      const desk = deskFor(t, { storage: shelf });
+      const socket = await desk.live();
+      assert.equal(sends(socket)[0].data.client_msg_id, "a");
+      if (page === "other") socket.ok(sends(socket)[0], DONE);
+    });
+  }
+  assert.equal(shelf.getItem(SHELF), "[]");
+});
+
+test("a page that knows its user keeps what is written before the first connection", async (t) => {
+  const shelf = storage();
+  await t.test("written", async (t) => {
+    const desk = deskFor(t, { storage: shelf, userId: ALICE.id });
+    desk.client.send(42, "early");
+    assert.equal(JSON.parse(shelf.getItem(SHELF)).length, 1);
+  });
+  await t.test("sent once by the next page", async (t) => {
+    const desk = deskFor(t, { storage: shelf, userId: ALICE.id });
+    desk.client.send(42, "earlier than live");
+    const socket = await desk.live();
+    socket.ok(sends(socket)[0], DONE);
+    socket.ok(sends(socket)[1], DONE);
+    assert.deepEqual(sends(socket).map(({ data }) => data.body), ["early", "earlier than live"]);
+    assert.equal(shelf.getItem(SHELF), "[]");
+  });
+});
+
+test("a page that was made for somebody else sends nothing", async (t) => {
+  const desk = deskFor(t, { storage: storage(), userId: ALICE.id });
+  desk.client.send(42, "Alice's");
+  const socket = await desk.live(BOB);
+  assert.deepEqual(socket.sent, []);
+  assert.equal(desk.client.state, "closed");
+});
+
 test("what does not fit into a frame fails here, in bytes", async (t) => {
   const desk = deskFor(t);
   const socket = await desk.live();

@@ -292,3 +292,19 @@ test("agents join their desk", async (t) => {
   socket.say({ type: "signal", room: "desk", event: "ticket.touched", data: { ticket: 7 } });
   assert.deepEqual(touched, [7]);
 });
+
+test("who is there is told whenever it changes, and nobody is while the line is cut", async (t) => {
+  const desk = deskFor(t);
+  const seen = [];
+  const names = (people) => people.map(({ name }) => name);
+  const room = desk.client.room(42);
+  room.on("people", ({ members, writers }) =>
+    seen.push([names(members), names(writers.map(({ user }) => user))]),
+  );
+  const socket = await desk.live();
+  socket.letIn({ head: 3, members: [PERSON] });
+  const data = { user: PERSON, internal: false };
+  socket.say({ type: "signal", room: "ticket:42", event: "typing.started", data });
+  socket.cut();
+  assert.deepEqual(seen, [[["Bob"], []], [["Bob"], ["Bob"]], [[], []]]);
+});

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from servicedesk.models import Heartbeat
-from servicedesk.sweeps import run_forever
+from servicedesk.sweeps import run_lanes
 
 
 class Command(BaseCommand):
@@ -72,7 +72,7 @@ def worker_thread(interval: float = 2.0) -> Iterator[None]:
     """The sweeps beside the server, ended after the batch in hand."""
     stop = threading.Event()
     thread = threading.Thread(
-        target=run_forever,
+        target=run_lanes,
         name="worker",
         args=(stop,),
         kwargs={

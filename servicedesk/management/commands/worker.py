@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 
 from servicedesk.models import Heartbeat
 from servicedesk.sweep_command import add_pace, stop_on_signals
-from servicedesk.sweeps import run_forever, run_round
+from servicedesk.sweeps import run_lanes, run_round
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         stop = stop_on_signals()
         batch, beat = options["batch"], partial(Heartbeat.beat, "worker")
         if not options["once"]:
-            run_forever(stop, interval=options["interval"], batch=batch, after_round=beat)
+            run_lanes(stop, interval=options["interval"], batch=batch, after_round=beat)
             return
         results = run_round(batch=batch, stop=stop.is_set, after_turn=beat)
         if options["json"]:
