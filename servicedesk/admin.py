@@ -134,9 +134,18 @@ class DeskAdminSite(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
+        # Not before the apps' own admin modules are there, which need this site.
+        from tickets.admin import start
+
+        assert isinstance(request.user, User)
         agent = getattr(request.user, "agent", None)
         form = agent and AvailabilityForm(initial={"availability": agent.availability})
-        return super().index(request, {"availability": form, **(extra_context or {})})
+        context = {
+            "title": "Start",
+            "availability": form,
+            **start.context_of(request.user, timezone.now()),
+        }
+        return super().index(request, {**context, **(extra_context or {})})
 
     def availability(self, request: HttpRequest) -> HttpResponse:
         """Come and go, by the service that the API calls."""

@@ -60,6 +60,8 @@ def secure(response: HttpResponseBase) -> None:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", settings.SECURE_REFERRER_POLICY)
     response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
+    # A file that somebody sent has a stricter one of its own.
+    response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
 
 
 def _user_id(request: HttpRequest) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from agents.api import views as agents
@@ -115,5 +115,5 @@ urlpatterns = [
     # The contract, for machines and for people
     path("api/schema/", SpectacularAPIView.as_view(**OPEN), name="schema"),
     path("api/schema/live/", csrf_exempt(live_schema), name="live_schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", **OPEN), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", **OPEN), name="docs"),
 ]

@@ -164,6 +164,22 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# What the desk's own pages may load: files of theirs, and pictures from where `DOWNLOADS=redirect`
+# sends the browser. No inline script or style, no frame, no other origin.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        " ".join(("img-src 'self' data: blob:", *env.list("CSP_IMAGE_HOSTS", default=[]))),
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 
 # Front ends on another origin than the desk's: only those listed.
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS

@@ -91,10 +91,18 @@ def main(words: Sequence[str]) -> None:
 def _keep_busy(address: str) -> None:
     """More than the demo has, so that lists and counts have something to say."""
     alice, charlie = Caller(address, "alice"), Caller(address, "charlie")
-    bob = Caller(address, "bob")
+    bob, dana = Caller(address, "bob"), Caller(address, "dana")
     charlie.open("Second monitor stays black", priority="high")
     charlie.open("Meeting room 4 has no sound", description="Since the update on Monday.")
     alice.open("Access to the archive of 2019", priority="low")
+    charlie.open("No signal on my desk phone", priority="urgent")
+    alice.open("Shared calendar shows the wrong time zone")
+    for agent in (bob, dana):
+        agent.call("/agents/me/availability", {"availability": "away"}, "PUT")
+    alice.open("Projector in the lobby flickers", priority="high")
+    charlie.open("Please install the new drawing program")
+    charlie.open("Password of the guest Wi-Fi", priority="low")
+    dana.call("/agents/me/availability", {"availability": "available"}, "PUT")
     alice.post(TICKET, "It also happens on my phone's hotspot.\n\nDoes the log help?")
     bob.post(TICKET, "It does: the certificate of the gateway ran out at 9:58. **Ten minutes.**")
 

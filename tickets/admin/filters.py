@@ -60,9 +60,11 @@ class AssigneeFilter(BoundedFilter):
 
 
 class OwnTeamFilter(TeamFilter):
-    fixed = {"mine": "Mine"}
+    fixed = {"mine": "Mine", "none": "None"}
 
     def fixed_condition(self, key: str, request: HttpRequest) -> Q:
+        if key == "none":
+            return Q(team=None)
         return Q(team__in=Team.objects.filter(agents=request.user.pk).values("pk"))
 
 
