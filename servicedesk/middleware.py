@@ -60,8 +60,10 @@ def secure(response: HttpResponseBase) -> None:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", settings.SECURE_REFERRER_POLICY)
     response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
-    # A file that somebody sent has a stricter one of its own.
-    response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+    # A file that somebody sent has a stricter one of its own; Django's pages for developers, who
+    # would rather read them, have their style inside.
+    if not (settings.DEBUG and response.status_code >= 400):
+        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
 
 
 def _user_id(request: HttpRequest) -> int | None:

@@ -51,7 +51,9 @@ def ticket(alice, bob):
 # --- What is shown --------------------------------------------------------------------
 
 
-def test_files_stand_under_their_message_and_the_others_in_the_facts(ticket, alice, bob, console):
+def test_files_stand_under_their_message_and_the_others_under_the_opening(
+    ticket, alice, bob, console
+):
     (shot,) = keep(alice, ("shot.png", picture()))
     ticket_services.post_message(
         ticket=ticket, author=alice, body="See this", attachments=[shot.pk], at=timezone.now()
@@ -61,8 +63,8 @@ def test_files_stand_under_their_message_and_the_others_in_the_facts(ticket, ali
 
     page = console(bob).get(address(ticket)).content.decode()
 
-    under, facts = page.index("shot.png"), page.index("vpn.log")
-    assert page.index("See this") < under < page.index("Write a message") < facts
+    opening, under = page.index("vpn.log"), page.index("shot.png")
+    assert opening < page.index("See this") < under < page.index('id="reply"')
     assert f'src="/api/files/{shot.pk}/thumbnail"' in page
     assert f'href="/api/files/{log.pk}/download"' in page
     assert f'href="/admin/attachments/attachment/{log.pk}/change/"' in page
@@ -74,7 +76,7 @@ def test_infected_files_are_struck_and_cannot_be_opened(ticket, alice, bob, cons
 
     page = console(bob).get(address(ticket)).content.decode()
 
-    assert re.search(r'<li class="is-infected">.*?bad\.txt.*?quarantine', page, re.DOTALL)
+    assert re.search(r'<li [^>]*class="is-infected">.*?bad\.txt.*?quarantine', page, re.DOTALL)
     assert f"/api/files/{file.pk}" not in page
 
 

@@ -110,9 +110,49 @@ class Merge(TicketAction):
         return f"{self.ticket.number} goes on in {into.number}."
 
 
+class Invite(TicketAction):
+    """Adds to who is there, whatever else has changed."""
+
+    name = "invite"
+    who = forms.CharField(
+        max_length=254, label="Username or e-mail", help_text="They see the ticket and may reply."
+    )
+
+    def run(self, *, at: datetime) -> str:
+        user = find_user(self.cleaned_data["who"])
+        if user is None:
+            raise FieldError("who", "There is no account of this username or e-mail.")
+        data = self._change(at)
+        del data["expected"]
+        is_new = services.add_participant(user=user, **data)
+        return f"{user} takes part now." if is_new else f"{user} takes part already."
+
+
+class Uninvite(TicketAction):
+    name = "uninvite"
+    user = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+
+    def run(self, *, at: datetime) -> str:
+        data = self._change(at)
+        del data["expected"]
+        services.remove_participant(user_id=self.cleaned_data["user"], **data)
+        return "They do not take part any more."
+
+
 ACTIONS: dict[str, type[TicketAction]] = {
     action.name: action
-    for action in (Reply, Move, Assign, Claim, ChangePriority, Escalate, Edit, Merge)
+    for action in (
+        Reply,
+        Move,
+        Assign,
+        Claim,
+        ChangePriority,
+        Escalate,
+        Edit,
+        Merge,
+        Invite,
+        Uninvite,
+    )
 }
 
 

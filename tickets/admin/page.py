@@ -28,8 +28,9 @@ AGENTS_SUGGESTED = 50
 
 @dataclass(frozen=True)
 class Said:
-    """One contribution to the conversation."""
+    """One contribution to the conversation; the opening has no id."""
 
+    id: int | None
     author: User
     is_staff: bool
     is_internal: bool
@@ -40,7 +41,7 @@ class Said:
 
 @dataclass(frozen=True)
 class MoveButton:
-    """`refused` says why the move is barred; `asks` what has to be said along with it."""
+    """`refused` says why the move is barred; `asks` what else is wanted, such as a comment."""
 
     to: str
     label: str
@@ -70,11 +71,10 @@ def context_of(
         "events": events,
         "older_events": older_events,
         "moves": moves,
-        "asks_for_words": any(move.asks and not move.refused for move in moves),
+        "hints": [move for move in moves if move.refused or move.asks],
         "sla": service_level.context_of(ticket, at),
         "decision": _decision(ticket),
         "agents": _agents(ticket),
-        "files": shown(files.kept().without_message(ticket.pk)),
         "rating": Rating.objects.filter(ticket=ticket).first(),
         "resolution": _html(ticket.resolution),
         "forms": _forms(ticket, caller, refused),
@@ -89,8 +89,16 @@ def _html(text: str) -> SafeString:
 
 
 def _opening(ticket: Ticket) -> Said:
-    author = ticket.requester
-    return Said(author, False, False, ticket.created_at, _html(ticket.description))
+    """With the files that no message brought: they came with the ticket, or on their own."""
+    return Said(
+        id=None,
+        author=ticket.requester,
+        is_staff=False,
+        is_internal=False,
+        at=ticket.created_at,
+        html=_html(ticket.description),
+        files=shown(files.kept().without_message(ticket.pk)),
+    )
 
 
 def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
@@ -110,6 +118,7 @@ def _conversation(ticket: Ticket, is_whole: bool) -> tuple[list[Said], bool]:
 def _said(message: Message, ticket: Ticket, attached: Sequence[File]) -> Said:
     author = message.author
     return Said(
+        id=message.pk,
         author=author,
         is_staff=author.is_desk_staff and author.pk != ticket.requester_id,
         is_internal=message.is_internal,

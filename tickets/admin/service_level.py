@@ -37,6 +37,11 @@ class ClockLine:
     is_exact: bool
 
     @property
+    def is_counting(self) -> bool:
+        """Whether its time runs towards, or on from, an instant."""
+        return self.reading.is_going and self.reading.clock.due_at is not None
+
+    @property
     def used(self) -> str:
         """Such as `2h of 8h`."""
         target = written(self.reading.clock.target_seconds)
@@ -64,7 +69,7 @@ def _line(found: Explanation, at: datetime) -> ClockLine:
     return ClockLine(
         label=str(Metric(clock.metric).label),
         tone=_tone(found.reading, at),
-        words=_words(found.reading),
+        words=_words(found.reading, at),
         reading=found.reading,
         stretches=_stretches(found),
         is_truncated=found.is_truncated,
@@ -79,14 +84,16 @@ def _tone(reading: Reading, at: datetime) -> str:
     return SlaState.AT_RISK if warn_at is not None and warn_at <= at else SlaState.ON_TRACK
 
 
-def _words(reading: Reading) -> str:
+def _words(reading: Reading, at: datetime) -> str:
     if not reading.is_going:
         return _end(reading)
+    if reading.clock.due_at is not None:
+        return _until(reading.clock.due_at, at)
     if reading.remaining is None:
         return str(State(reading.state).label)
     left = reading.remaining
     said = f"{_span(-left)} late" if reading.state == State.BREACHED else f"{_span(left)} left"
-    return f"paused, {said}" if reading.clock.due_at is None else said
+    return f"paused, {said}"
 
 
 def _end(reading: Reading) -> str:
@@ -123,22 +130,25 @@ def _pause(pause: Pause) -> str:
 
 
 def due_words(ticket: Ticket, at: datetime) -> str:
-    """The list's column: `in 3h`, `20m late`, or the state where nothing is due."""
+    """The list's column: `in 3 h`, `20 min over`, or the state where nothing is due."""
     state, due_at = state_of(ticket, at), ticket.sla_due_at
     if due_at is None:
         return str(state.label)
-    if due_at <= at:
-        return f"{_distance(at - due_at)} late"
-    words = f"in {_distance(due_at - at)}"
-    return f"Breached, next {words}" if state == SlaState.BREACHED else words
+    words = _until(due_at, at)
+    is_next = state == SlaState.BREACHED and due_at > at
+    return f"Breached, next {words}" if is_next else words
+
+
+def _until(due_at: datetime, at: datetime) -> str:
+    """In the words of the page's own countdown (desk/times.js), which takes over from here."""
+    return f"{_distance(at - due_at)} over" if due_at < at else f"in {_distance(due_at - at)}"
 
 
 def _distance(span: timedelta) -> str:
-    """Time on the clock on the wall, in its largest unit or two."""
+    """Time by the clock on the wall, in its two largest units."""
     minutes = span // timedelta(minutes=1)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days}d {hours}h" if days < 3 and hours else f"{days}d"
-    if hours:
-        return f"{hours}h {minutes}m" if hours < 3 and minutes else f"{hours}h"
-    return f"{minutes}m"
+    if not minutes:
+        return "under a minute"
+    units = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
+    first = next(place for place, (count, _) in enumerate(units) if count)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count)

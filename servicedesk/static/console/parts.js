@@ -16,6 +16,9 @@ import { keepTimes } from "../desk/times.js";
  */
 export const page = new EventTarget();
 
+/** What happens together is read together. */
+const TOGETHER_MS = 300;
+
 /** Parts of the last answer that could not be shown yet, by name. */
 const waiting = new Map();
 /** @type {WeakMap<Element, string>} Parts as the server drew them. */
@@ -24,47 +27,53 @@ for (const part of document.querySelectorAll("[data-part]")) served.set(part, dr
 
 /** @type {Promise<void> | null} */
 let reading = null;
-/** @type {Set<string> | null} What is to be read once more; without a name all. */
-let wanted = null;
+let isWanted = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let soon;
 
-/**
- * Read the page once more and exchange what has changed. Several calls at once read it once.
- * @param {...string} names Of the parts; all of them where none is named.
- * @returns {Promise<void>}
- */
-export async function refresh(...names) {
-  const isAll = names.length === 0 || (wanted !== null && wanted.size === 0);
-  wanted = new Set(isAll ? [] : [...(wanted ?? []), ...names]);
+/** Read the page once more and exchange what has changed. Several calls at once read it once. */
+export async function refresh() {
+  clearTimeout(soon);
+  soon = undefined;
+  isWanted = true;
   reading ??= readAll().finally(() => (reading = null));
   return reading;
 }
 
+/** The same, a little later, so that one reading shows all that happens until then. */
+export function refreshSoon(delay = TOGETHER_MS) {
+  soon ??= setTimeout(refresh, delay);
+}
+
 async function readAll() {
-  while (wanted) {
-    const names = wanted;
-    wanted = null;
+  while (isWanted) {
+    isWanted = false;
     const answer = await ask(location.href, {});
-    if (answer) exchangeAll(answer, (name) => names.size === 0 || names.has(name));
+    if (answer) exchangeAll(answer);
   }
 }
 
 /**
  * Send a form as its browser would, and take in the page that answers.
  * @param {HTMLFormElement} form
- * @param {HTMLElement | null} [submitter]
+ * @param {HTMLButtonElement | null} [submitter]
  * @returns {Promise<boolean>} Whether it was carried out.
  */
 export async function submit(form, submitter = null) {
   if (form.ariaBusy === "true") return false;
   form.ariaBusy = "true";
   try {
-    const body = new FormData(form, submitter);
+    // What one has just done oneself, and the page knows of, is no conflict.
+    await (soon ? refresh() : reading);
+    const shown = /** @type {HTMLFormElement} */ (document.getElementById(form.id) ?? form);
+    const body = new FormData(shown);
+    if (submitter?.name) body.set(submitter.name, submitter.value);
     // Signing in elsewhere has changed it.
     body.set("csrfmiddlewaretoken", csrfToken());
-    const own = form.closest("[data-part]")?.getAttribute("data-part");
+    const own = shown.closest("[data-part]")?.getAttribute("data-part");
     const answer = await ask(form.getAttribute("action") ?? location.href, { method: "POST", body });
     if (!answer) return false;
-    exchangeAll(answer, () => true, own);
+    exchangeAll(answer, own);
     return answer.isDone;
   } finally {
     form.ariaBusy = null;
@@ -113,10 +122,9 @@ function say(/** @type {Document} */ root) {
 // --- Exchanging ---------------------------------------------------------------------------
 
 /** `own` is the part whose form was sent: it is exchanged whatever is in it. */
-function exchangeAll({ root }, isWanted, own) {
+function exchangeAll({ root }, own) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const name = part.getAttribute("data-part");
-    if (!isWanted(name)) continue;
     const fresh = root.querySelector(`[data-part="${CSS.escape(name)}"]`);
     if (fresh) exchange(part, fresh, name === own);
   }
@@ -126,7 +134,10 @@ function exchange(/** @type {Element} */ part, /** @type {Element} */ fresh, isF
   const name = part.getAttribute("data-part");
   const now = drawn(fresh);
   if (served.get(part) === now && !isForced) return waiting.delete(name);
-  if (isInUse(part) && !isForced) return waiting.set(name, fresh);
+  if (isInUse(part) && !isForced) {
+    followIn(part, fresh);
+    return waiting.set(name, fresh);
+  }
   waiting.delete(name);
   const made = document.importNode(fresh, true);
   served.set(made, now);
@@ -143,6 +154,14 @@ function isInUse(/** @type {Element} */ part) {
   if (part.matches("[data-calm]:hover") && matchMedia("(hover: hover)").matches) return true;
   if (part.contains(document.activeElement) && document.activeElement.matches(FIELDS)) return true;
   return [...part.querySelectorAll(FIELDS)].some(isEdited);
+}
+
+/** Hidden fields that go with what the rest of the page shows, such as the version. */
+function followIn(part, fresh) {
+  const theirs = [...fresh.querySelectorAll("[data-follow]")];
+  const ours = [...part.querySelectorAll("[data-follow]")];
+  if (theirs.length !== ours.length) return;
+  ours.forEach((input, index) => (input.value = theirs[index].value));
 }
 
 const FIELDS = "input:not([type=hidden], [type=submit], [type=button]), select, textarea";
@@ -198,5 +217,5 @@ document.addEventListener("submit", (event) => {
   const isOurs = form instanceof HTMLFormElement && form.method === "post" && form.closest("[data-part]");
   if (event.defaultPrevented || !isOurs || form.hasAttribute("data-leaves")) return;
   event.preventDefault();
-  submit(form, event.submitter);
+  submit(form, /** @type {HTMLButtonElement | null} */ (event.submitter));
 });

@@ -7,6 +7,7 @@ import { button, element, fill, sanitised } from "../desk/dom.js";
 import { Draft } from "../desk/drafts.js";
 import { fileItem } from "../desk/files.js";
 import { notify } from "../desk/notices.js";
+import { markRead, messagesOf } from "../desk/reading.js";
 import { timeElement } from "../desk/times.js";
 import { Uploads } from "../desk/uploads.js";
 import { Viewers } from "../desk/viewers.js";
@@ -28,18 +29,6 @@ let conversation;
 // --- Reading ------------------------------------------------------------------------------
 
 const read = () => get(`/tickets/${id}/`);
-
-/** All of them, oldest first; a long conversation takes several pages. */
-async function messages() {
-  const found = [];
-  let path = `/tickets/${id}/messages?page_size=100`;
-  while (path) {
-    const { results, next } = await get(path);
-    found.push(...results);
-    path = next && next.slice(next.indexOf("/tickets/"));
-  }
-  return found;
-}
 
 /** Files that came with the opening: those that no message has. */
 async function openingFiles(said) {
@@ -191,20 +180,14 @@ function happened({ event, actor, data }) {
 async function anew(/** @type {any} */ snapshot) {
   ticket = snapshot;
   draw();
-  conversation.addAll(await messages());
-}
-
-async function markRead() {
-  const { results } = await get("/notifications/?unread=true&page_size=100");
-  const ids = results.filter((each) => each.ticket.id === id).map((each) => each.id);
-  if (ids.length) await post("/notifications/read", { ids });
+  conversation.addAll(await messagesOf(id));
 }
 
 const client = liveClient();
 
 async function begin() {
   ticket = await read();
-  const said = await messages();
+  const said = await messagesOf(id);
   draw();
   drawOpening(await openingFiles(said));
   const reading = { me, requester: ticket.requester.id, linkTo: (other) => `/tickets/${other}/` };
@@ -220,7 +203,7 @@ async function begin() {
   new Viewers({ line: place("viewers"), room, me });
   write(room);
   client.connect();
-  markRead().catch(() => {}); // the mark in the list stays, no more
+  markRead(id).catch(() => {}); // the mark in the list stays, no more
 }
 
 function write(room) {

@@ -115,6 +115,13 @@ class ConsoleTicket(TicketPage):
     def status(self) -> Locator:
         return self.page.locator(".desk-head .desk-pill").first
 
+    def write(self, text: str) -> None:
+        """Also where the other side has written in this very moment, which the page asks about."""
+        super().write(text)
+        anyway = self.page.get_by_role("button", name="Send anyway")
+        if anyway.is_visible():
+            anyway.click()
+
     def note(self, text: str) -> None:
         self.composer.get_by_label("Internal note").check(force=True)
         self.write(text)

@@ -1,0 +1,82 @@
+/** Whom the desk would give the ticket, with its reasons: asked for once somebody wants to know. */
+
+import { get, put } from "../desk/api.js";
+import { button, element, fill } from "../desk/dom.js";
+import { notify } from "../desk/notices.js";
+import { page, refresh } from "./parts.js";
+
+const SHOWN = 8;
+const PARTS = {
+  skill: "Skill",
+  headroom: "Room",
+  sla_fit: "In time",
+  rest: "Rest",
+  affinity: "Knows them",
+};
+
+/** Fill in the fold of the assignee's card, in this one and in those that take its place. */
+export function keepRecommendations(/** @type {number} */ id) {
+  const watch = () => {
+    const fold = /** @type {HTMLDetailsElement | null} */ (document.querySelector(".desk-recommended"));
+    if (!fold?.hidden) return;
+    fold.hidden = false;
+    if (fold.open) show(id, fold);
+    fold.addEventListener("toggle", () => fold.open && show(id, fold));
+  };
+  page.addEventListener("exchanged", watch);
+  watch();
+}
+
+async function show(id, fold) {
+  const place = fold.querySelector("div");
+  if (!place.hasChildNodes()) place.textContent = "Looking…";
+  try {
+    const { candidates } = await get(`/tickets/${id}/recommendations`);
+    const rows = candidates.slice(0, SHOWN).map((each) => candidate(id, each));
+    fill(place, rows.length ? rows : element("p", { class: "desk-quiet", text: "There are no agents." }));
+  } catch (problem) {
+    place.textContent = problem.detail ?? problem.message;
+  }
+}
+
+function candidate(id, { agent, total, parts, eligible, summary }) {
+  const bar = ([name, value]) =>
+    element(
+      "div",
+      {},
+      element("dt", { text: PARTS[name] ?? name }),
+      element(
+        "dd",
+        {},
+        element("meter", { min: "0", max: "1", value: String(value), "aria-label": PARTS[name] ?? name }),
+        ` ${value.toFixed(2)}`,
+      ),
+    );
+  return element(
+    "div",
+    { class: eligible ? "desk-candidate is-chosen" : "desk-candidate" },
+    element(
+      "p",
+      {},
+      element("strong", { text: agent.name }),
+      element("span", { text: eligible ? total.toFixed(2) : "not eligible" }),
+    ),
+    element("p", { class: "desk-quiet", text: summary }),
+    eligible && element("dl", {}, Object.entries(parts).map(bar)),
+    eligible &&
+      button("Assign", () => assign(id, agent), {
+        class: "desk-button",
+        "aria-label": `Assign to ${agent.name}`,
+      }),
+  );
+}
+
+async function assign(id, agent) {
+  try {
+    await put(`/tickets/${id}/assign`, { assignee: agent.id });
+    notify(`It is with ${agent.name} now.`, { kind: "good" });
+  } catch (problem) {
+    notify(problem.detail ?? problem.message, { kind: "bad" });
+  }
+  refresh();
+}
