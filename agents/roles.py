@@ -32,6 +32,8 @@ SUPERVISOR = (
     "calendars.manage",
     "sla_policies.manage",
     "escalation_rules.manage",
+    "canned_replies.manage",
+    "views.share",
 )
 
 

@@ -18,8 +18,17 @@ from attachments.received import Received
 from servicedesk.settings.environment import private_file
 from tickets import services
 from tickets.lifecycle import Status
-from tickets.models import Calendar, Category, EscalationRule, Priority, SlaPolicy, Ticket
-from tickets.services import open_ticket, setup
+from tickets.models import (
+    Calendar,
+    CannedReply,
+    Category,
+    EscalationRule,
+    Priority,
+    SavedView,
+    SlaPolicy,
+    Ticket,
+)
+from tickets.services import open_ticket, setup, views
 from tickets.sla.calendar import WEEKDAYS
 
 People = dict[str, User]
@@ -70,6 +79,36 @@ RULES: dict[str, dict[str, Any]] = {
         "notifies": ["supervisors"],
     },
 }
+# By title: the team, or none for everybody, and the text.
+CANNED_REPLIES: dict[str, tuple[str | None, str]] = {
+    "We are looking into it": (
+        None,
+        "Hello {{requester.first_name}},\n\nthank you for your report. We are looking into "
+        "**{{ticket.title}}** and will write as soon as we know more.\n\n{{agent.name}}",
+    ),
+    "Which device?": (
+        None,
+        "Hello {{requester.first_name}},\n\nto go on we need to know:\n\n"
+        "- the name on the sticker below your device\n- when it happened last\n\n{{agent.name}}",
+    ),
+    "Renew the VPN certificate": (
+        "Network",
+        "Hello {{requester.first_name}},\n\nyour certificate has expired:\n\n"
+        "1. Disconnect the VPN.\n2. Open *Settings*, then *Certificates*, and press *Renew*.\n"
+        "3. Connect again.\n\nDid that help?\n\n{{agent.name}}, {{team.name}}",
+    ),
+    "Your new device is ready": (
+        "Workplace",
+        "Hello {{requester.first_name}},\n\nyour device is ready. Please bring an identity card "
+        "and the number {{ticket.number}}.\n\n{{agent.name}}, {{team.name}}",
+    ),
+}
+# Whose, or None where it is shared; the name and the filters.
+VIEWS = (
+    (None, "Urgent and critical", "status=new,open,pending,on_hold&priority=urgent,critical"),
+    (None, "Waiting for somebody", "status=pending,on_hold"),
+    ("bob", "Late in my teams", "team=mine&sla=breached"),
+)
 # requester, category, subject, description, priority, the state to leave it in, days ago
 TICKETS = (
     (
@@ -142,6 +181,8 @@ def load(*, password: str = "") -> tuple[People, str]:
         _teams_and_skills(people)
         categories = {name: _category(name) for name in CATEGORIES}
         _service_levels()
+        _canned_replies(people["sam"])
+        _views(people)
     if not Ticket.objects.exists():
         for row in TICKETS:
             _ticket(row, people, categories)
@@ -209,6 +250,28 @@ def _service_levels() -> None:
     for name, fields in RULES.items():
         if not EscalationRule.objects.filter(name=name).exists():
             setup.create_rule(name=name, **fields)
+
+
+def _canned_replies(writer: User) -> None:
+    for title, (team, body) in CANNED_REPLIES.items():
+        if not CannedReply.objects.filter(title=title).exists():
+            services.create_canned_reply(
+                title=title,
+                body=body,
+                team=Team.objects.get(name=team) if team else None,
+                actor=writer,
+                at=timezone.now(),
+            )
+
+
+def _views(people: People) -> None:
+    for username, name, query in VIEWS:
+        owner = people[username] if username else None
+        if not SavedView.objects.filter(name=name, owner=owner).exists():
+            actor = owner or people["sam"]
+            views.create_view(
+                name=name, query=query, shared=owner is None, actor=actor, at=timezone.now()
+            )
 
 
 def _category(name: str) -> Category:

@@ -16,11 +16,13 @@ from realtime.views import live_schema
 from servicedesk import health
 from servicedesk.converters import IdConverter
 from tickets.api.bulk import BulkViewSet
+from tickets.api.canned_replies import CannedReplyViewSet
 from tickets.api.conversation import EventViewSet, MessageViewSet, ParticipantViewSet
 from tickets.api.desk import CategoryViewSet, NotificationViewSet
 from tickets.api.export import ExportViewSet
 from tickets.api.merging import MergeViewSet
 from tickets.api.rebalance import RebalanceView
+from tickets.api.saved_views import SavedViewViewSet
 from tickets.api.sla_setup import CalendarViewSet, PolicyViewSet, RuleViewSet
 from tickets.api.tickets import TicketViewSet
 from tickets.api.work import WorkViewSet
@@ -35,6 +37,7 @@ Messages, Events, Participants = (
     EventViewSet.as_view,
     ParticipantViewSet.as_view,
 )
+CannedReplies, Views = CannedReplyViewSet.as_view, SavedViewViewSet.as_view
 Categories, Notifications = CategoryViewSet.as_view, NotificationViewSet.as_view
 Calendars, Policies, Rules = CalendarViewSet.as_view, PolicyViewSet.as_view, RuleViewSet.as_view
 Files, Contents = FileViewSet.as_view, ContentViewSet.as_view
@@ -83,6 +86,10 @@ urlpatterns = [
     path("api/tickets/<id:pk>/participants", Participants({"post": "create"})),
     path("api/tickets/<id:pk>/participants/<id:user>", Participants({"delete": "destroy"})),
     path("api/categories/", Categories(LIST_AND_CREATE)),
+    path("api/canned-replies/", CannedReplies(LIST_AND_CREATE)),
+    path("api/canned-replies/<id:pk>/", CannedReplies(READ_CHANGE_AND_DELETE)),
+    path("api/views/", Views(LIST_AND_CREATE)),
+    path("api/views/<id:pk>/", Views(READ_CHANGE_AND_DELETE)),
     path("api/notifications/", Notifications({"get": "list"})),
     path("api/notifications/read", Notifications({"post": "read"})),
     # Files

@@ -53,6 +53,8 @@ CONFLICTS = {
     ("get", "/events"): ["resync_required"],
     ("patch", "/api/users/{id}"): ["last_supervisor"],
     ("patch", "/api/agents/{user}/"): ["last_supervisor"],
+    ("post", "/api/views/"): ["too_many_views"],
+    ("patch", "/api/views/{id}/"): ["too_many_views"],
     ("delete", "/api/calendars/{id}/"): ["in_use"],
     ("delete", "/api/sla-policies/{id}/"): ["in_use"],
 }

@@ -2,7 +2,7 @@
 
 Once on SQLite, which is what `make run` uses, and once on PostgreSQL, which is what
 production uses: each has locking and ordering of its own, and a desk that works on one may
-fail on the other.
+fail on the other. Both run at the same time: much of the second is waiting for servers.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,8 @@ from servicedesk.tests.services import Service, ServiceUnusable, find_services
 
 # pytest-xdist gives its workers ten seconds to end; this is a little more.
 INTERRUPT_SECONDS = 15
+# The second pass waits much, and has more to do.
+WORKERS = {"sqlite": 1, "postgres": 2}
 # What pytest answers where a part of the suite was asked for that belongs to the other pass.
 NOTHING_TO_RUN = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -79,55 +81,89 @@ def _unwind_on_signals() -> None:
 def _run_passes(
     arguments: Sequence[str], home: Path, postgres: Service, redis: Service, missing: list[str]
 ) -> list[Outcome]:
-    """Every pass, also when an earlier one failed: both answers are wanted."""
-    outcomes = []
-    for name, url in {
-        "sqlite": f"sqlite:///{home / 'desk.sqlite3'}",
-        "postgres": postgres.url,
-    }.items():
-        if not url:
-            outcomes.append(Outcome(name, f"not run, {postgres}", failed=False))
-            continue
-        print(f"\n=== {name} ===", flush=True)
-        (home / name).mkdir()
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "servicedesk.settings.testing",
-            "DATABASE_URL": url,
-            # Empty rather than unset, so that a developer's `.env` does not fill it in.
-            "REDIS_URL": "",
-            "DESK_HOME": str(home / name),
-            "TEST_DATABASE_URL": postgres.url,
-            "TEST_REDIS_URL": redis.url,
-            "TEST_SERVICES_MISSING": "; ".join(missing),
-        }
-        started = time.monotonic()
-        code = _pytest(arguments, environment)
-        seconds = round(time.monotonic() - started)
-        if code == NOTHING_TO_RUN and arguments:
-            outcomes.append(Outcome(name, "nothing of that to run", failed=False))
-            continue
-        text = f"failed (exit code {code}, {seconds} s)" if code else f"passed ({seconds} s)"
-        outcomes.append(Outcome(name, text, failed=code != 0))
-    return outcomes
-
-
-def _pytest(arguments: Sequence[str], environment: dict[str, str]) -> int:
-    """Run pytest in a session of its own: Ctrl-C reaches it once, from us, not twice."""
-    decided = any(
+    """Both, also when one of them fails: both answers are wanted. Side by side, the first one's
+    words come when the other has had its say; one by one where the number of workers is given, as
+    for what has to have the machine for itself."""
+    is_decided = any(
         argument.startswith(("-n", "--numprocesses")) or argument.endswith("no:xdist")
         for argument in arguments
     )
-    workers = [] if decided else ["-n", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *workers, *arguments],
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        return process.wait()
-    finally:
-        _end(process)
+    passes = {"sqlite": f"sqlite:///{home / 'desk.sqlite3'}", "postgres": postgres.url}
+    outcomes, running = [], []
+    with ExitStack() as stack:
+        for name, url in passes.items():
+            if not url:
+                outcomes.append(Outcome(name, f"not run, {postgres}", failed=False))
+                continue
+            (home / name).mkdir()
+            environment = {
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "servicedesk.settings.testing",
+                "DATABASE_URL": url,
+                # Empty rather than unset, so that a developer's `.env` does not fill it in.
+                "REDIS_URL": "",
+                "DESK_HOME": str(home / name),
+                "TEST_DATABASE_URL": postgres.url,
+                "TEST_REDIS_URL": redis.url,
+                "TEST_SERVICES_MISSING": "; ".join(missing),
+            }
+            is_last = name == "postgres" or not postgres.url
+            output = None if is_last or is_decided else home / f"{name}.txt"
+            spread = [] if is_decided else ["-n", str(WORKERS[name]), "--dist", "loadgroup"]
+            started = Pass(
+                name,
+                [*spread, *arguments],
+                environment,
+                output=output,
+                is_part=bool(arguments),
+            )
+            running.append(stack.enter_context(started))
+            if is_decided:
+                outcomes.append(running.pop().outcome())
+        # The one that is seen first.
+        outcomes += [each.outcome() for each in reversed(running)]
+    return outcomes
+
+
+class Pass:
+    """pytest, in a session of its own: Ctrl-C reaches it once, from us, not twice."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        *,
+        output: Path | None,
+        is_part: bool,
+    ) -> None:
+        self.name, self._output, self._is_part = name, output, is_part
+        self._command = [sys.executable, "-m", "pytest", *arguments]
+        self._environment = environment
+
+    def __enter__(self) -> "Pass":
+        self._started = time.monotonic()
+        with ExitStack() as stack:
+            said = stack.enter_context(self._output.open("wb")) if self._output else None
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=said, start_new_session=True
+            )
+        if not self._output:
+            print(f"\n=== {self.name} ===", flush=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _end(self._process)
+
+    def outcome(self) -> Outcome:
+        code = self._process.wait()
+        seconds = round(time.monotonic() - self._started)
+        if self._output:
+            print(f"\n=== {self.name} ===\n{self._output.read_text(errors='replace')}", flush=True)
+        if code == NOTHING_TO_RUN and self._is_part:
+            return Outcome(self.name, "nothing of that to run", failed=False)
+        text = f"failed (exit code {code}, {seconds} s)" if code else f"passed ({seconds} s)"
+        return Outcome(self.name, text, failed=code != 0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

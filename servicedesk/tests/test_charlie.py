@@ -25,12 +25,15 @@ from servicedesk.tests import contract
 from tickets import services
 from tickets.lifecycle import Status
 from tickets.models import Category, Message, Notification, Priority, Ticket
-from tickets.services import setup
+from tickets.services import setup, views
 
 # In every text of alice's there is one of these; her name is shown where names may be.
-SUBJECT, DESCRIPTION, REPLY, NOTE, TAG, RESOLUTION, RATING, ADDRESS, REASON, FILE = CANARIES = (
+(
+    SUBJECT, DESCRIPTION, REPLY, NOTE, TAG, RESOLUTION, RATING, ADDRESS, REASON, FILE, CANNED, VIEW
+) = CANARIES = (
     "subjectcanary", "descriptioncanary", "replycanary", "notecanary", "tagcanary",
     "resolutioncanary", "ratingcanary", "addresscanary", "reasoncanary", "filecanary",
+    "cannedcanary", "viewcanary",
 )  # fmt: skip
 NAME = "Alicecanary"
 # What may be answered to somebody who has no business here.
@@ -62,6 +65,8 @@ class Hers:
             "calendars": self.ids["calendar"],
             "sla-policies": self.ids["policy"],
             "escalation-rules": self.ids["rule"],
+            "canned-replies": self.ids["canned"],
+            "views": self.ids["view"],
             "files": [self.ticket.pk] if "/ticket/" in path else self.ids["file"],
         }[kind]
 
@@ -107,6 +112,8 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
     rule = setup.create_rule(
         name="Closed rule", trigger="sla_breached", teams=[team], notifies=["assignee"]
     )
+    canned = services.create_canned_reply(title=CANNED, body=CANNED, team=team, actor=sam, at=at)
+    view = views.create_view(name=VIEW, query=f"q={VIEW}", actor=dana, at=at)
     ids: dict[str, list[Any]] = {
         "participant": [friend.pk],
         "agent": [dana.pk],
@@ -117,6 +124,8 @@ def hers(alice: User, sam: User, dana: User) -> Hers:
         "calendar": [calendar.pk],
         "policy": [policy.pk],
         "rule": [rule.pk],
+        "canned": [canned.pk],
+        "view": [view.pk],
         "file": [
             _file_of(alice, ticket),
             _file_of(dana, ticket, is_internal=True),
@@ -211,6 +220,7 @@ def queries(operation: dict[str, Any], hers: Hers) -> list[dict[str, str]]:
             "priority": ["critical,urgent"],
             "escalated": ["true"],
             "count": ["exact"],
+            "ticket": [str(hers.ticket.pk)],
         }.get(name, ["0", "x"])
         found += [{name: value} for value in values]
     return found
@@ -256,6 +266,7 @@ def value_of(name: str, schema: dict[str, Any], hers: Hers) -> list[Any]:
         "file": [[SimpleUploadedFile("theirs.txt", b"a stranger's file")]],
         "action": ["status", "assign", "priority", "tag"],
         "status": ["open", "closed", "cancelled"],
+        "query": ["status=open"],
         "username": ["stranger-made"],
         "email": ["stranger@desk.example"],
         "password": ["a stranger's pass phrase"],
@@ -295,7 +306,8 @@ SHARED = {
     ("get", "/api/auth/me"), ("post", "/api/auth/logout"), ("post", "/api/tickets/"),
     ("post", "/api/notifications/read"), ("put", "/api/agents/me/availability"),
     ("post", "/api/tickets/bulk"), ("post", "/api/files/upload"),
-    ("post", "/api/files/validate"),
+    ("post", "/api/files/validate"), ("get", "/api/canned-replies/"), ("get", "/api/views/"),
+    ("post", "/api/views/"),
 }  # fmt: skip
 
 

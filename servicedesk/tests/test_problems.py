@@ -186,11 +186,12 @@ def test_a_health_check_takes_no_other_method_and_asks_for_no_token(debug):
             assert refused["Allow"] == "GET, HEAD"
 
 
-def test_an_unknown_path_is_a_problem_everywhere_but_in_the_admin(debug, anonymous):
-    for path in ("/nope", "/tickets/", "/api", "/favicon.ico"):
+def test_an_unknown_path_is_a_problem_everywhere_but_among_the_pages(debug, anonymous):
+    for path in ("/nope", "/ticket/", "/api", "/favicon.ico"):
         assert_problem(anonymous.get(path), 404, "not_found")
-    page = anonymous.get("/admin/login/nope/", follow=True)
-    assert page["Content-Type"].startswith("text/html")
+    for path in ("/admin/login/nope/", "/tickets/nope/"):
+        page = anonymous.get(path, follow=True)
+        assert page["Content-Type"].startswith("text/html")
 
 
 def test_the_pages_of_the_schema_refuse_with_problems_too(debug, anonymous):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,12 +13,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from agents.admin.base import MOMENT, MOMENT_OF_THIS_YEAR, ConsoleAdmin, moment
-from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.admin import page
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
 from tickets.admin.fields import NUMBER
+from tickets.admin.filter_bar import filters_of
 from tickets.admin.filters import (
     AssigneeFilter,
     CategoryFilter,
@@ -25,23 +26,25 @@ from tickets.admin.filters import (
     OwnTeamFilter,
     SlaFilter,
 )
+from tickets.admin.list_actions import ListActions, caller_of
 from tickets.admin.refusals import sentence
 from tickets.admin.service_level import due_words
 from tickets.admin.tabs import tabs_for
+from tickets.admin.views import SavedViewFilter, query_of
 from tickets.models import Ticket
 from tickets.search import matching
 from tickets.sla.standing import DUE_ORDER, SlaState, state_of, with_due_order
 
 
 @admin.register(Ticket)
-class TicketAdmin(ConsoleAdmin):
+class TicketAdmin(ListActions, ConsoleAdmin):
     list_display = (
         "number_column",
         "subject",
         "status_pill",
         "priority_label",
         "due",
-        "assignee",
+        "assignee_name",
         "team",
         "requester",
         "updated",
@@ -55,6 +58,7 @@ class TicketAdmin(ConsoleAdmin):
         AssigneeFilter,
         OwnTeamFilter,
         CategoryFilter,
+        SavedViewFilter,
     )
     list_select_related = ("assignee", "team", "requester")
     # Only shows the box: what is searched is the full text (get_search_results).
@@ -62,7 +66,6 @@ class TicketAdmin(ConsoleAdmin):
     search_help_text = "Words of the subject, the description or the conversation; or a number"
     ordering = ("-updated_at", "-id")
     sortable_by = ("priority_label", "due", "updated")
-    actions = None
 
     @admin.display(description="number")
     def number_column(self, ticket: Ticket) -> str:
@@ -95,6 +98,17 @@ class TicketAdmin(ConsoleAdmin):
             '<span class="desk-due is-{}" title="{}"{}>{}</span>', state, hint, clock, words
         )
 
+    @admin.display(description="assignee")
+    def assignee_name(self, ticket: Ticket) -> str | None:
+        if ticket.assignee is None:
+            return None
+        # Whether they are there the page finds out by itself.
+        dot = (
+            '<span class="desk-presence is-offline" data-presence="{}" role="img" '
+            'aria-label="offline"></span> {}'
+        )
+        return format_html(dot, ticket.assignee_id, ticket.assignee)
+
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, ticket: Ticket) -> str | None:
         is_recent = ticket.updated_at.year == timezone.now().year
@@ -119,8 +133,17 @@ class TicketAdmin(ConsoleAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        tabs = tabs_for(request.GET.dict())
-        return super().changelist_view(request, {"tabs": tabs, **(extra_context or {})})
+        tabs = tabs_for(request.GET.dict(), caller_of(request))
+        current = next((tab for tab, is_current in tabs if is_current), None)
+        answer = super().changelist_view(
+            request, {"tabs": tabs, "current": current, **(extra_context or {})}
+        )
+        shown = getattr(answer, "context_data", None) or {}
+        if "cl" in shown:
+            shown["filters"] = filters_of(shown["cl"])
+            shown["view_query"] = query_of(shown["cl"])
+            shown["without_search"] = shown["cl"].get_query_string(remove=[SEARCH_VAR])
+        return answer
 
     def get_urls(self) -> list[URLPattern]:
         act = self.admin_site.admin_view(self.act_view)
@@ -149,7 +172,7 @@ class TicketAdmin(ConsoleAdmin):
         if request.method != "POST" or name not in ACTIONS:
             return redirect("admin:tickets_ticket_change", pk)
         form = ACTIONS[name](
-            request.POST, files=request.FILES, ticket=ticket, caller=_caller(request)
+            request.POST, files=request.FILES, ticket=ticket, caller=caller_of(request)
         )
         if not form.is_valid():
             return self._page(request, str(pk), refused=form, status=400)
@@ -184,7 +207,7 @@ class TicketAdmin(ConsoleAdmin):
             "title": str(ticket),
             **page.context_of(
                 ticket,
-                caller=_caller(request),
+                caller=caller_of(request),
                 at=timezone.now(),
                 refused=refused,
                 is_whole="all" in request.GET,
@@ -192,9 +215,3 @@ class TicketAdmin(ConsoleAdmin):
         }
         template = "admin/tickets/ticket/page.html"
         return TemplateResponse(request, template, context, status=status)
-
-
-def _caller(request: HttpRequest) -> User:
-    """Whoever has passed `admin_view` is signed in."""
-    assert isinstance(request.user, User)
-    return request.user

@@ -13,7 +13,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from agents.models import User
+from agents.models import Team, User
 from servicedesk.errors import FieldError
 from tickets.lifecycle import Status
 from tickets.models import Priority, Ticket
@@ -114,7 +114,7 @@ class TicketFilters(django_filters.FilterSet):
     status = KeysFilter(method="by_status", known=Status.values)
     priority = KeysFilter(method="by_priority", known=[p.key for p in Priority])
     assignee = IdsFilter(method="by_reference", words=("me", "none"))
-    team = IdsFilter(method="by_reference", words=("none",))
+    team = IdsFilter(method="by_reference", words=("mine", "none"))
     requester = IdsFilter(method="by_reference", words=("me",))
     category = IdsFilter(method="by_reference", words=("none",))
     tag = django_filters.CharFilter(method="by_tag", max_length=500)
@@ -153,6 +153,8 @@ class TicketFilters(django_filters.FilterSet):
         if "me" in words:
             ids.append(self.request.user.pk)
         wanted = Q(**{f"{name}__in": ids})
+        if "mine" in words:
+            wanted |= Q(team__in=Team.objects.filter(agents=self.request.user.pk).values("pk"))
         return tickets.filter(
             wanted | Q(**{f"{name}__isnull": True}) if "none" in words else wanted
         )
@@ -194,7 +196,7 @@ FILTER_PARAMETERS = [
     _list_of("status", {"type": "string", "enum": Status.values}),
     _list_of("priority", {"type": "string", "enum": [priority.key for priority in Priority]}),
     _list_of("assignee", _TEXT, "Ids, `me` or `none`."),
-    _list_of("team", _TEXT, "Ids or `none`."),
+    _list_of("team", _TEXT, "Ids, `mine` or `none`."),
     _list_of("requester", _TEXT, "Ids or `me`."),
     _list_of("category", _TEXT, "Ids or `none`."),
     _list_of("tag", _TEXT, "Names; any of them will do."),

@@ -1,4 +1,5 @@
 from tickets.models.assignment import AssignmentDecision
+from tickets.models.canned_reply import CannedReply
 from tickets.models.category import Category, Tag
 from tickets.models.escalation import Alert, EscalationRule
 from tickets.models.event import Kind, TicketEvent
@@ -6,6 +7,7 @@ from tickets.models.experience import CategoryExperience
 from tickets.models.message import Message
 from tickets.models.notification import Notification
 from tickets.models.rating import Rating
+from tickets.models.saved_view import SavedView
 from tickets.models.sla import (
     Calendar,
     CalendarDate,
@@ -22,6 +24,7 @@ __all__ = [
     "AssignmentDecision",
     "Calendar",
     "CalendarDate",
+    "CannedReply",
     "Category",
     "CategoryExperience",
     "Channel",
@@ -33,6 +36,7 @@ __all__ = [
     "Participant",
     "Priority",
     "Rating",
+    "SavedView",
     "SlaClock",
     "SlaPolicy",
     "SlaRevision",

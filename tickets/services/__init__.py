@@ -15,6 +15,12 @@ from tickets.services.assign import (
     recommend,
 )
 from tickets.services.bulk import Outcome, change_each
+from tickets.services.canned_replies import (
+    create_canned_reply,
+    delete_canned_reply,
+    fill_in,
+    update_canned_reply,
+)
 from tickets.services.category import create_category, update_category
 from tickets.services.close import close_resolved
 from tickets.services.edit import change_priority, change_tags, update_ticket
@@ -45,9 +51,12 @@ __all__ = [
     "change_tags",
     "claim",
     "close_resolved",
+    "create_canned_reply",
     "create_category",
+    "delete_canned_reply",
     "escalate",
     "escalate_due",
+    "fill_in",
     "hand_back",
     "hand_back_stranded",
     "mark_read",
@@ -60,6 +69,7 @@ __all__ = [
     "recommend",
     "recompute",
     "remove_participant",
+    "update_canned_reply",
     "update_category",
     "update_ticket",
 ]

@@ -13,9 +13,9 @@ from tickets.tests.test_admin import LIST, opened, shown
 TABS = {tab.label: tab.query for tab in BUILT_IN}
 
 
-def test_a_tab_is_current_where_the_list_shows_just_that():
+def test_a_tab_is_current_where_the_list_shows_just_that(bob):
     def current(params):
-        return [tab.label for tab, is_current in tabs_for(params) if is_current]
+        return [tab.label for tab, is_current in tabs_for(params, bob) if is_current]
 
     assert current({}) == ["All"]
     assert current({"open": "yes", "o": "-9", "p": "2"}) == ["All open"]

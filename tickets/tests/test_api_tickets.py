@@ -19,11 +19,11 @@ DETAIL = {
     "required_skills", "tags", "requester", "participants", "assignee", "escalation_level",
     "reopen_count", "created_at", "updated_at", "first_responded_at", "resolved_at", "closed_at",
     "allowed_actions", "version", "stream", "resolution", "follow_up_of", "sla",
-    "merged_into",
+    "merged_into", "rating", "description_html", "resolution_html",
 }  # fmt: skip
 SUMMARY = DETAIL - {
     "description", "participants", "stream", "allowed_actions", "resolution", "follow_up_of",
-    "merged_into",
+    "merged_into", "rating", "description_html", "resolution_html",
 }  # fmt: skip
 
 

@@ -6,8 +6,13 @@ import { button, element, fill } from "../desk/dom.js";
 const LOOK_AFTER_MS = 150;
 const EXCERPT = 120;
 
-/** @param {{ticket: number, insert: (text: string) => void}} where */
-export function openCanned({ ticket, insert }) {
+/**
+ * @param {object} about
+ * @param {number} about.ticket
+ * @param {string} [about.addUrl] Where whoever may write one does so.
+ * @param {(text: string) => void} about.insert
+ */
+export function openCanned({ ticket, addUrl, insert }) {
   const list = element("ul", { class: "desk-canned" });
   const word = element("p", { class: "desk-quiet", role: "status" });
   const box = /** @type {HTMLInputElement} */ (
@@ -39,7 +44,7 @@ export function openCanned({ ticket, insert }) {
       const { results } = await get(`/canned-replies/?${query}`);
       if (number !== asked) return;
       fill(list, results.map(row));
-      word.textContent = results.length ? "" : emptyWords(box.value.trim());
+      fill(word, results.length ? null : emptyWords(box.value.trim(), addUrl));
     } catch (problem) {
       if (number === asked) word.textContent = problem.detail ?? problem.message;
     }
@@ -84,8 +89,8 @@ export function openCanned({ ticket, insert }) {
   look();
 }
 
-function emptyWords(/** @type {string} */ query) {
-  return query
-    ? "Nothing matches."
-    : "There are no canned replies yet. Supervisors write them in the console.";
+function emptyWords(query, addUrl) {
+  if (query) return "Nothing matches.";
+  if (!addUrl) return "No canned replies yet. Supervisors write them.";
+  return ["No canned replies yet. ", element("a", { href: addUrl, text: "Write the first" })];
 }

@@ -1,27 +1,140 @@
-/** The ticket list: countdowns that go on, and rows by keyboard. */
+/**
+ * The list of tickets. What changes while one looks changes where it stands and is marked; nothing
+ * moves until one asks for it.
+ */
 
+import { button, element, fill } from "../desk/dom.js";
 import { keepTimes } from "../desk/times.js";
+import { client } from "./frame.js";
+import { keepPresence } from "./presence.js";
+import { register } from "./shortcuts.js";
 
-const rows = [...document.querySelectorAll("#result_list tbody tr")];
+/** How long a change of what is shown, and of anything else, may wait to be looked at. */
+const SHOWN_MS = 1_000;
+const OTHER_MS = 8_000;
 
-/** @returns {number} Of the row that holds the focus; -1 where none does. */
-function current() {
-  return rows.findIndex((row) => row.contains(document.activeElement));
+const rowsIn = (/** @type {ParentNode} */ root) => [...root.querySelectorAll("#result_list tbody tr")];
+const idOf = (/** @type {Element} */ row) => Number(row.querySelector(".action-select")?.value);
+const order = () => rowsIn(document).map(idOf).join();
+
+// --- Live ---------------------------------------------------------------------------------
+
+/** @type {Set<number>} Tickets that are to be looked at again. */
+let touched = new Set();
+let dueAt = Infinity;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+function look(/** @type {number} */ within) {
+  const at = Date.now() + within;
+  if (at >= dueAt) return;
+  dueAt = at;
+  clearTimeout(timer);
+  timer = setTimeout(read, within);
 }
 
-function link(/** @type {Element | undefined} */ row) {
-  return row?.querySelector("th a");
+async function read() {
+  dueAt = Infinity;
+  if (document.hidden) return;
+  const changed = touched;
+  touched = new Set();
+  const response = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
+  if (!response?.ok || response.redirected) return changed.forEach((id) => touched.add(id));
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (fresh.querySelector("#changelist")) show(fresh, changed);
 }
+
+function show(/** @type {Document} */ fresh, /** @type {Set<number>} */ changed) {
+  const found = new Map(rowsIn(fresh).map((row) => [idOf(row), row]));
+  for (const row of rowsIn(document)) {
+    const now = found.get(idOf(row));
+    row.classList.toggle("is-gone", !now);
+    if (!now) row.title = "Not in this view any more";
+    else if (changed.has(idOf(row))) exchange(row, now);
+  }
+  const shown = new Set(rowsIn(document).map(idOf));
+  tell([...found.keys()].filter((id) => !shown.has(id)).length, [...found.keys()].join());
+}
+
+/** The cells, but not the box that may be ticked, nor the focus. */
+function exchange(/** @type {HTMLElement} */ row, /** @type {HTMLElement} */ now) {
+  const held = /** @type {HTMLElement | null} */ (document.activeElement);
+  const column = [...row.cells].findIndex((cell) => cell.contains(held));
+  let isChanged = false;
+  [...row.cells].forEach((cell, index) => {
+    if (cell.querySelector(".action-select")) return;
+    const fresh = document.importNode(now.cells[index], true);
+    isChanged ||= wordsOf(cell) !== wordsOf(fresh);
+    cell.replaceWith(fresh);
+  });
+  row.title = "";
+  if (column > 0) row.cells[column].querySelector("a")?.focus({ preventScroll: true });
+  keepTimes(row);
+  if (!isChanged) return;
+  row.classList.remove("is-changed");
+  void row.offsetWidth; // so that the mark is drawn anew
+  row.classList.add("is-changed");
+}
+
+/** Without what the page itself keeps fresh. */
+function wordsOf(/** @type {Element} */ cell) {
+  const due = cell.querySelector("[data-due]");
+  return due ? due.dataset.due + due.dataset.state : cell.textContent.trim();
+}
+
+function tell(/** @type {number} */ added, /** @type {string} */ orderNow) {
+  const line = document.getElementById("news");
+  const isOther = added > 0 || orderNow !== order();
+  line.hidden = !isOther;
+  if (!isOther) return;
+  const tickets = added === 1 ? "1 more ticket is here." : `${added} more tickets are here.`;
+  const words = added ? tickets : "The order has changed.";
+  if (line.firstElementChild?.textContent === words) return;
+  fill(line, element("span", { text: words }), button("Show", () => location.reload(), { class: "desk-link" }));
+}
+
+client.on("touched", ({ ticket }) => {
+  touched.add(ticket);
+  look(rowsIn(document).some((row) => idOf(row) === ticket) ? SHOWN_MS : OTHER_MS);
+});
+client.room("desk").on("live", () => {
+  // Anything may have happened while the line was cut.
+  for (const row of rowsIn(document)) touched.add(idOf(row));
+  look(SHOWN_MS);
+});
+document.addEventListener("visibilitychange", () => touched.size > 0 && look(0));
+
+// --- Narrowing ----------------------------------------------------------------------------
+
+const filters = /** @type {HTMLFormElement} */ (document.getElementById("changelist-search"));
+filters.addEventListener("change", (event) => {
+  if (event.target.localName === "select") filters.requestSubmit();
+});
+/** An address says what is set, and nothing else. */
+filters.addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+});
+
+// --- Keys ---------------------------------------------------------------------------------
 
 function move(/** @type {number} */ by) {
-  const next = Math.min(Math.max(current() + by, 0), rows.length - 1);
-  link(rows[next])?.focus();
+  const rows = rowsIn(document);
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
+  /** @type {HTMLElement | null} */ (next?.querySelector("th a"))?.focus();
 }
 
-/** For the console's `register`. Enter opens a row by itself: the focus is on its link. */
-export const shortcuts = [
-  { keys: "j", label: "Next ticket", run: () => move(1) },
+function tick() {
+  const row = document.activeElement.closest("#result_list tbody tr");
+  /** @type {HTMLElement | null} */ (row?.querySelector(".action-select"))?.click();
+}
+
+register([
+  { keys: "x", label: "Tick the ticket", run: tick },
   { keys: "k", label: "Previous ticket", run: () => move(-1) },
-];
+  { keys: "j", label: "Next ticket", run: () => move(1) },
+]);
 
 keepTimes();
+keepPresence();
+client.connect();

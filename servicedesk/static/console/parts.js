@@ -89,7 +89,7 @@ async function ask(url, init) {
     response = await fetch(url, { credentials: "same-origin", headers: { Accept: "text/html" }, ...init });
     text = await response.text();
   } catch {
-    if (init.method) notify("The desk cannot be reached. Nothing was done.", { kind: "bad" });
+    if (init.method) unsure("The desk cannot be reached.");
     return null;
   }
   const path = new URL(response.url).pathname;
@@ -104,11 +104,16 @@ async function ask(url, init) {
   }
   const root = new DOMParser().parseFromString(text, "text/html");
   if (!root.querySelector("[data-part]")) {
-    if (init.method) notify(`The desk answered ${response.status}. Nothing was done.`, { kind: "bad" });
+    if (init.method) unsure(`The desk answered ${response.status}.`);
     return null;
   }
   say(root);
   return { root, isDone: response.ok };
+}
+
+/** Without its answer nobody knows whether it was carried out. */
+function unsure(/** @type {string} */ why) {
+  notify(`${why} Look whether it was done before you try again.`, { kind: "bad" });
 }
 
 /** Django's messages on the page that came. */
@@ -178,7 +183,8 @@ function isEdited(field) {
 
 /** What was unfolded stays so. */
 function keepOpen(part, made) {
-  const label = (details) => details.querySelector("summary")?.textContent.trim().split(/[:(]/)[0];
+  // Without what may differ from time to time, such as a count.
+  const label = (details) => /[^\d:(]*/.exec(details.querySelector("summary").textContent.trim())[0].trim();
   const open = new Set([...part.querySelectorAll("details[open]")].map(label));
   for (const details of made.querySelectorAll("details")) {
     if (open.has(label(details))) details.open = true;

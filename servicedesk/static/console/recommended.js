@@ -71,9 +71,11 @@ function candidate(id, { agent, total, parts, eligible, summary }) {
   );
 }
 
+/** On top of what the page shows: who was faster is not overruled. */
 async function assign(id, agent) {
+  const { version } = /** @type {HTMLFormElement} */ (document.getElementById("assign")).elements;
   try {
-    await put(`/tickets/${id}/assign`, { assignee: agent.id });
+    await put(`/tickets/${id}/assign`, { assignee: agent.id }, { ifMatch: version.value });
     notify(`It is with ${agent.name} now.`, { kind: "good" });
   } catch (problem) {
     notify(problem.detail ?? problem.message, { kind: "bad" });

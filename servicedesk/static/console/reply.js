@@ -32,7 +32,14 @@ export function startReply({ id, room }) {
     pasteTarget: textarea,
     draft,
   });
-  const isInternal = () => form.elements.audience.value === "internal";
+  const { audience } = form.elements;
+  const isInternal = () => audience.value === "internal";
+  if (!draft.isEmpty) audience.value = draft.internal ? "internal" : "public";
+  // The browser may have chosen as well, from before it was reloaded.
+  draft.internal = isInternal();
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "audience") draft.internal = isInternal();
+  });
   const typing = {
     start: (internal) => room.typing({ internal }),
     stop: () => room.stopTyping(),
@@ -66,8 +73,9 @@ export function startReply({ id, room }) {
     },
   });
 
+  const insert = (/** @type {string} */ text) => composer.insert(text);
   const canned = /** @type {HTMLButtonElement} */ (document.getElementById("canned"));
-  const pick = () => openCanned({ ticket: id, insert: (text) => composer.insert(text) });
+  const pick = () => openCanned({ ticket: id, addUrl: canned.dataset.add, insert });
   canned.hidden = false;
   canned.addEventListener("click", pick);
 
@@ -76,7 +84,8 @@ export function startReply({ id, room }) {
       if (!message.internal && message.author?.id !== me.id) missed.push(message);
     },
     focus(internal) {
-      form.elements.audience.value = internal ? "internal" : "public";
+      audience.value = internal ? "internal" : "public";
+      draft.internal = internal;
       textarea.focus();
       form.scrollIntoView({ block: "nearest" });
     },

@@ -37,12 +37,21 @@ room.on("event", ({ event, actor, data }) => {
 });
 room.on("snapshot", async () => {
   refreshSoon();
-  conversation.addAll(await messagesOf(id));
+  const before = newest();
+  const messages = await messagesOf(id);
+  conversation.addAll(messages);
+  for (const message of messages) if (message.id > before) reply.heard(message);
 });
 room.on("live", () => refreshSoon()); // what happened while the line was cut
 room.on("left", gone);
 page.addEventListener("gone", gone);
 new Viewers({ line: document.getElementById("viewers"), room, me });
+
+/** The id of the last message that is on the page. */
+function newest() {
+  const shown = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#said > [data-message]"));
+  return Math.max(0, ...[...shown].map((article) => Number(article.dataset.message)));
+}
 
 /** Nothing of the ticket stays on the screen. */
 function gone() {

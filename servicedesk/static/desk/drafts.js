@@ -10,6 +10,7 @@ const KEPT_MS = 14 * 24 * 60 * 60 * 1_000;
  * @typedef {object} Kept
  * @property {string} text
  * @property {any[]} files What the desk said of the files that were uploaded for it.
+ * @property {boolean} [internal] Whether it is a note: it must not come back as a reply.
  * @property {number} at
  */
 
@@ -43,15 +44,26 @@ export class Draft {
     this.#keep({ files });
   }
 
+  get internal() {
+    return this.#kept.internal === true;
+  }
+
+  set internal(internal) {
+    this.#keep({ internal });
+  }
+
+  get isEmpty() {
+    return this.text === "" && this.files.length === 0;
+  }
+
   clear() {
     this.#keep({ text: "", files: [] });
   }
 
   #keep(change) {
     this.#kept = { ...this.#kept, ...change, at: Date.now() };
-    const isEmpty = this.#kept.text === "" && this.#kept.files.length === 0;
     try {
-      if (isEmpty) this.#storage?.removeItem(this.#key);
+      if (this.isEmpty) this.#storage?.removeItem(this.#key);
       else this.#storage?.setItem(this.#key, JSON.stringify(this.#kept));
     } catch {
       // Full or forbidden: then it lasts as long as the page.

@@ -51,6 +51,6 @@ def everywhere(alice: Caller, sam: Caller) -> Hostile:
     sam.call(f"/tickets/{ticket}/priority", {"priority": "high", "reason": IMAGE}, "PUT")
     sam.post(ticket, f"{made.noted}\n{LONG}", internal=True)
     alice.post(ticket, f"{made.said}\n\n{LINK}")
-    # TEMP sam.call("/canned-replies/", {"name": made.canned, "body": f"{SCRIPT} {{{{subject}}}}"})
-    # TEMP sam.call("/views/", {"name": made.view, "query": {"status": "open"}, "is_shared": True})
+    sam.call("/canned-replies/", {"title": made.canned, "body": f"{SCRIPT} {{{{ticket.title}}}}"})
+    sam.call("/views/", {"name": made.view, "query": "status=new,open", "shared": True})
     return Hostile(ticket=ticket)

@@ -45,7 +45,7 @@ def open_room(page: Page, ticket: int) -> int:
     )
     cursor = {"lastSeq": stream["seq"], "epoch": stream["epoch"]}
     page.evaluate(OPEN_ROOM, {"ticket": ticket, "cursor": cursor})
-    page.wait_for_function("room.isLive")
+    page.wait_for_function("() => room.isLive")
     seq: int = stream["seq"]
     return seq
 
@@ -65,10 +65,10 @@ def test_the_quick_start_of_the_documentation_runs(sam, alice):
     # As a file of the desk's own origin: its pages run no other.
     page.route("**/quick-start.js", lambda route: route.fulfill(body=script, headers=JAVASCRIPT))
     page.add_script_tag(type="module", url="/quick-start.js")
-    page.wait_for_function("document.title === 'live'")
-    page.wait_for_function("document.body.innerText.includes('Sam Stone: Have you tried')")
+    page.wait_for_function("() => document.title === 'live'")
+    page.wait_for_function("() => document.body.innerText.includes('Sam Stone: Have you tried')")
     alice.post(ticket, "Twice.")
-    page.wait_for_function("document.body.innerText.includes('Alice Adams: Twice.')")
+    page.wait_for_function("() => document.body.innerText.includes('Alice Adams: Twice.')")
     assert alice.bodies(ticket) == ["Have you tried turning it off and on again?", "Twice."]
     assert sam.watch.has_sockets
 
@@ -78,18 +78,18 @@ def test_a_page_of_the_desk_resumes_without_a_gap_or_a_double(sam, alice):
     ticket = alice.open("VPN is down")
     seq = open_room(page, ticket)
     alice.post(ticket, "heard at once")
-    page.wait_for_function("events.length === 1")
+    page.wait_for_function("() => events.length === 1")
 
     with sam.offline():
-        page.wait_for_function("desk.state === 'offline'")
+        page.wait_for_function("() => desk.state === 'offline'")
         alice.post(ticket, "said meanwhile")
         state = page.evaluate("window.message = room.send('written offline'), message.state")
         assert state == "pending"
-        page.wait_for_function("states.join().endsWith('offline,connecting,offline')")
+        page.wait_for_function("() => states.join().endsWith('offline,connecting,offline')")
         assert page.evaluate("events.length") == 1
 
     page.evaluate("message.done")
-    page.wait_for_function("room.seq >= message.answer.seq")
+    page.wait_for_function("() => room.seq >= message.answer.seq")
     alice.post(ticket, "and goes on")
     page.wait_for_function("seq => room.seq > seq", arg=page.evaluate("message.answer.seq"))
 
@@ -105,10 +105,10 @@ def test_what_was_written_offline_outlives_the_page(sam, alice):
     ticket = alice.open("No network in the lift")
     open_room(page, ticket)
     with sam.offline():
-        page.wait_for_function("desk.state === 'offline'")
+        page.wait_for_function("() => desk.state === 'offline'")
         page.evaluate("desk.close(), room.send('before the reload'), null")
     page.reload()
     assert alice.bodies(ticket) == []
     open_room(page, ticket)
-    page.wait_for_function("desk.state === 'live' && desk.outgoing.length === 0")
+    page.wait_for_function("() => desk.state === 'live' && desk.outgoing.length === 0")
     assert alice.bodies(ticket) == ["before the reload"]

@@ -69,7 +69,8 @@ def test_an_agent_who_loses_access_is_told(person, caller):
     sam = caller("sam")
     team = sam.call("/teams/", {"name": "Payroll"})["id"]
     ticket = caller("alice").open("My salary", description="For your eyes only.")
-    sam.call(f"/tickets/{ticket}/assign", {"assignee": None}, "PUT")
+    bob = next(agent for agent in sam.call("/agents/")["results"] if agent["name"] == "Bob Brown")
+    sam.call(f"/tickets/{ticket}/assign", {"assignee": bob["id"], "force": True}, "PUT")
     dana = person("dana")
     dana.watch.expect_status(404)
     ConsoleTicket(dana.page).show(ticket)

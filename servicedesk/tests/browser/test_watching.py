@@ -39,7 +39,7 @@ def nobody(anybody):
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_what_goes_wrong_is_found(nobody, wrong):
     nobody.page.evaluate(wrong)
-    nobody.page.wait_for_function("document.readyState === 'complete'")
+    nobody.page.wait_for_function("() => document.readyState === 'complete'")
     nobody.page.wait_for_timeout(100)
     assert any(WRONGS[wrong] in problem for problem in nobody.watch.problems)
     nobody.watch.expect(".*")
@@ -61,10 +61,10 @@ def test_a_cut_line_carries_nothing_until_it_is_mended(person):
     sam = person("sam")
     sam.page.goto("/admin/password_change/")
     sam.page.evaluate("window.socket = new WebSocket(`ws://${location.host}/ws/`, 'desk.v1'); null")
-    sam.page.wait_for_function("socket.readyState === WebSocket.OPEN")
+    sam.page.wait_for_function("() => socket.readyState === WebSocket.OPEN")
     sam.watch.expect_outage()
     sam.line.cut()
-    sam.page.wait_for_function("socket.readyState === WebSocket.CLOSED")
+    sam.page.wait_for_function("() => socket.readyState === WebSocket.CLOSED")
     assert sam.page.evaluate(TRY) == "failed"
     sam.line.mend()
     assert sam.page.evaluate(TRY) == 200

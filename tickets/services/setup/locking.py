@@ -9,16 +9,15 @@ from typing import TypeVar
 from django.db import models
 from django.http import Http404
 
-from agents.models import Named
 from servicedesk.api.fields import NothingThere
 
-AnyNamed = TypeVar("AnyNamed", bound=Named)
+AnyRow = TypeVar("AnyRow", bound=models.Model)
 
 
-def lock(row: AnyNamed) -> AnyNamed:
+def lock(row: AnyRow) -> AnyRow:
     """The row, fresh. Raises Http404 where somebody has deleted it meanwhile."""
     rows = type(row)._default_manager.select_for_update(no_key=True)
-    locked: AnyNamed | None = rows.filter(pk=row.pk).first()
+    locked: AnyRow | None = rows.filter(pk=row.pk).first()
     if locked is None:
         raise Http404
     return locked

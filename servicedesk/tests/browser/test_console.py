@@ -1,0 +1,109 @@
+"""What agents do in the console, beside the conversation."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from servicedesk.tests.browser.pages import ConsoleTicket
+
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+
+
+def fold(page: Page, name: str) -> None:
+    page.locator("summary", has_text=name).first.click()
+
+
+def test_whom_the_desk_recommends_gets_the_ticket_by_one_press(person, caller):
+    ticket = caller("alice").open("Who could do this?")
+    caller("sam").call(f"/tickets/{ticket}/assign", {"assignee": None}, "PUT")
+    sam = person("sam")
+    shown = ConsoleTicket(sam.page)
+    shown.show(ticket)
+    fold(sam.page, "Recommended")
+    first = sam.page.locator(".desk-recommended .desk-candidate").first
+    expect(first.locator("meter").first).to_be_visible()
+    name = first.locator("strong").inner_text()
+    first.get_by_role("button", name=f"Assign to {name}").click()
+    expect(sam.page.locator(".desk-head")).to_contain_text(f"with {name}")
+    assert caller("alice").read(ticket)["assignee"]["name"] == name
+    assert shown.is_still_this
+
+
+def test_somebody_takes_part_and_does_not_any_more(person, caller):
+    ticket = caller("alice").open("Charlie knows more")
+    bob = person("bob")
+    shown = ConsoleTicket(bob.page)
+    shown.show(ticket)
+    shown.box.fill("A draft that stays")
+    fold(bob.page, "Participants")
+    bob.page.get_by_label("Username or e-mail").fill("charlie")
+    bob.page.get_by_role("button", name="Add", exact=True).click()
+    expect(bob.page.locator(".desk-participants")).to_contain_text("Charlie Cole")
+    assert caller("charlie").read(ticket)["id"] == ticket
+    bob.page.get_by_role("button", name="Remove Charlie Cole").click()
+    expect(bob.page.locator(".desk-participants")).to_have_count(0)
+    expect(shown.box).to_have_value("A draft that stays")
+    assert shown.is_still_this
+
+
+def test_two_who_edit_different_fields_do_not_disturb_each_other(person, caller):
+    alice, sam = caller("alice"), caller("sam")
+    ticket = alice.open("The subject")
+    dana = person("dana")
+    ConsoleTicket(dana.page).show(ticket)
+    fold(dana.page, "Edit")
+    form = dana.page.locator("form#edit")
+    form.get_by_label("Subject").fill("A better subject")
+    sam.call(f"/tickets/{ticket}/", {"tags": ["urgent"]}, "PATCH")
+    expect(dana.page.locator(".desk-facts")).to_contain_text("urgent")
+    form.get_by_role("button", name="Save").click()
+    expect(dana.page.locator("h1")).to_contain_text("A better subject")
+    found = alice.read(ticket)
+    assert (found["subject"], found["tags"]) == ("A better subject", ["urgent"])
+
+
+def test_a_canned_reply_is_found_filled_in_and_put_where_one_writes(person, caller):
+    body = "Hello {{requester.first_name}}, about {{ticket.number}}: try again."
+    caller("sam").call("/canned-replies/", {"title": "Try again", "body": body})
+    ticket = caller("alice").open("It fails")
+    bob = person("bob")
+    shown = ConsoleTicket(bob.page)
+    shown.show(ticket)
+    bob.page.keyboard.press("c")
+    bob.page.get_by_role("dialog").get_by_label("Search").fill("try ag")
+    bob.page.get_by_role("button", name="Try again").click()
+    expect(shown.box).to_have_value(f"Hello Alice, about SD-{ticket}: try again.")
+    expect(shown.box).to_be_focused()
+
+
+def test_colleagues_see_each_other_and_what_each_does(person, caller):
+    ticket = caller("alice").open("Both of us?")
+    bob, dana = person("bob"), person("dana")
+    of_bob, of_dana = ConsoleTicket(bob.page), ConsoleTicket(dana.page)
+    of_bob.show(ticket)
+    of_dana.show(ticket)
+    expect(of_bob.viewers).to_contain_text("Dana Diaz is looking at this too.")
+    of_dana.box.press_sequentially("I think")
+    expect(of_bob.viewers).to_contain_text("Dana Diaz is replying.")
+    of_dana.resolve("A new cable.")
+    expect(of_bob.status).to_have_text("Resolved")
+    assert of_bob.is_still_this
+
+
+def test_the_start_page_follows_the_desk(person, caller):
+    sam = caller("sam")
+    agents = {agent["name"]: agent for agent in sam.call("/agents/")["results"]}
+    dana = person("dana")
+    try:
+        for agent in agents.values():
+            sam.call(f"/agents/{agent['id']}/", {"capacity": 0}, "PATCH")
+        dana.page.goto("/admin/")
+        ticket = caller("alice").open("Nobody has room for this")
+        row = dana.page.locator("[data-part=unassigned] li", has_text="Nobody has room for this")
+        expect(row).to_be_visible()
+    finally:
+        for agent in agents.values():
+            sam.call(f"/agents/{agent['id']}/", {"capacity": agent["capacity"]}, "PATCH")
+    take = row.get_by_role("button", name=f"Take SD-{ticket}")
+    take.click()
+    dana.page.wait_for_url(f"**/ticket/{ticket}/change/")
+    assert caller("alice").read(ticket)["assignee"]["name"] == "Dana Diaz"
