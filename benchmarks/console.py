@@ -170,7 +170,7 @@ def pages(busy: int, people: dict[str, Any], repeat: int) -> dict[str, Any]:
     addresses = {
         "start": "/admin/",
         "list": tickets,
-        "list of open ones": f"{tickets}?status__exact=open",
+        "list of open ones": f"{tickets}?open=yes",
         "list by due time": f"{tickets}?o=5",
         "ticket": f"{tickets}{busy}/change/",
     }

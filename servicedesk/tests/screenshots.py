@@ -53,6 +53,9 @@ def _choose_some(page: Page) -> None:
     boxes = page.locator("input[name=_selected_action]")
     for index in range(min(3, boxes.count())):
         boxes.nth(index).check()
+    page.get_by_label("Action").select_option(label="Change the status…")
+    page.get_by_role("button", name="Go").click()
+    page.get_by_role("button", name="Change").wait_for()
 
 
 def _begin_a_ticket(page: Page) -> None:
@@ -66,6 +69,7 @@ SHOTS = (
     Shot("list", "/admin/tickets/ticket/", "dana"),
     Shot("bulk", "/admin/tickets/ticket/", "sam", _choose_some),
     Shot("ticket", f"/admin/tickets/ticket/{TICKET}/change/", "bob"),
+    Shot("canned-replies", "/admin/tickets/cannedreply/", "sam"),
     Shot("portal-sign-in", "/sign-in/"),
     Shot("portal-list", "/", "alice"),
     Shot("portal-new", "/new/", "alice", _begin_a_ticket),

@@ -4,6 +4,7 @@ The action is the very form of a ticket's page, made of each ticket with the ver
 between has shown; so what is refused there is refused here, in the same words.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +20,9 @@ from tickets.admin.actions import Assign, ChangePriority, Move
 from tickets.admin.base import TicketAction
 from tickets.admin.fields import Tags
 from tickets.models import Ticket
+from tickets.services.bulk import MAX_TICKETS
 
-MAX_TICKETS = 200
+PAIR = re.compile(r"([0-9]{1,18}):([0-9]{1,9})")
 
 
 class Tag(TicketAction):
@@ -94,10 +96,10 @@ def chosen(pairs: Sequence[str], caller: User) -> list[Chosen]:
         raise FieldError("ticket", f"At most {MAX_TICKETS} tickets at a time.")
     versions: dict[int, int] = {}
     for pair in pairs:
-        number, _, version = pair.partition(":")
-        if not (number.isdecimal() and version.isdecimal() and len(pair) < 30):
+        named = PAIR.fullmatch(pair)
+        if named is None:
             raise FieldError("ticket", "A ticket is named by its number and version.")
-        versions[int(number)] = int(version)
+        versions[int(named[1])] = int(named[2])
     tickets = Ticket.objects.visible_to(caller).filter(pk__in=versions).order_by("-updated_at")
     return [Chosen(ticket, versions[ticket.pk]) for ticket in tickets.defer("description")]
 

@@ -71,7 +71,7 @@ class OwnTeamFilter(TeamFilter):
 class OpenFilter(admin.SimpleListFilter):
     """Whether there is still something to be done."""
 
-    title = "open"
+    title = "state"
     parameter_name = "open"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -12,12 +12,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
+from agents.admin.filters import ID
 from agents.models import User
 from servicedesk.errors import DomainError
 from tickets.admin import bulk
 from tickets.admin.base import TicketAction
 from tickets.models import SavedView, Ticket
 from tickets.services import views
+from tickets.services.bulk import MAX_TICKETS
 
 MAX_ADDRESS = 2_000
 
@@ -59,16 +61,22 @@ class ListActions(admin.ModelAdmin):  # type: ignore[type-arg]
     # --- Many at once ---------------------------------------------------------------------
 
     def begin_bulk(
-        self, request: HttpRequest, action: bulk.BulkAction, numbers: list[str]
+        self,
+        request: HttpRequest,
+        action: bulk.BulkAction,
+        numbers: list[str],
+        back: str | None = None,
     ) -> HttpResponse:
         """The page between: which tickets, and what is to be done with them."""
-        ids = [int(number) for number in numbers[: bulk.MAX_TICKETS] if number.isdecimal()]
+        ids = [int(number) for number in numbers[:MAX_TICKETS] if ID.fullmatch(number)]
         found = Ticket.objects.visible_to(request.user).filter(pk__in=ids).order_by("-updated_at")
         tickets = [bulk.Chosen(ticket, ticket.version) for ticket in found]
         if not tickets:
             messages.warning(request, "None of these tickets is there any more.")
-            return redirect(request.get_full_path())
-        return self._between(request, action, tickets, back=request.META.get("QUERY_STRING", ""))
+            return redirect(self._list(back or request.META.get("QUERY_STRING", "")))
+        if back is None:
+            back = request.META.get("QUERY_STRING", "")
+        return self._between(request, action, tickets, back)
 
     def bulk_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Carry it out, and tell of each ticket what became of it."""
@@ -84,7 +92,8 @@ class ListActions(admin.ModelAdmin):  # type: ignore[type-arg]
             messages.error(request, refused.detail)
             return redirect(self._list(back))
         if "again" in request.POST:
-            return self.begin_bulk(request, action, [str(each.ticket.pk) for each in tickets])
+            numbers = [str(each.ticket.pk) for each in tickets]
+            return self.begin_bulk(request, action, numbers, back=back)
         at = timezone.now()
         refused_form, rows = bulk.carry_out(
             action, request.POST, tickets, caller=caller_of(request), at=at
@@ -97,6 +106,7 @@ class ListActions(admin.ModelAdmin):  # type: ignore[type-arg]
             "rows": rows,
             "done": sum(row.is_done for row in rows),
             "refused": [row for row in rows if not row.is_done],
+            "query": _cleaned(back),
             "back": self._list(back),
         }
         return self._drawn(request, "admin/tickets/ticket/bulk_result.html", context)

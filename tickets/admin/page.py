@@ -9,13 +9,13 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import AgentProfile, User
 from tickets import files, lifecycle
-from tickets.admin import editing, service_level
+from tickets.admin import decision, editing, service_level
 from tickets.admin.actions import ACTIONS
 from tickets.admin.base import TicketAction
 from tickets.admin.history import history_of
 from tickets.admin.shown_files import ShownFile, shown
 from tickets.files import File
-from tickets.models import AssignmentDecision, Message, Rating, Ticket
+from tickets.models import Message, Rating, Ticket
 from tickets.models.ticket import MAX_ESCALATION_LEVEL
 from tickets.parts import part_of, situation_of
 from tickets.rendering import render_markdown
@@ -73,7 +73,7 @@ def context_of(
         "moves": moves,
         "hints": [move for move in moves if move.refused or move.asks],
         "sla": service_level.context_of(ticket, at),
-        "decision": _decision(ticket),
+        **decision.context_of(ticket),
         "agents": _agents(ticket),
         "rating": Rating.objects.filter(ticket=ticket).first(),
         "resolution": _html(ticket.resolution),
@@ -148,12 +148,6 @@ def _button(move: lifecycle.Transition, reasons: list[lifecycle.Reason]) -> Move
 
 def _sentences(reasons: list[lifecycle.Reason]) -> str:
     return " ".join(reason.detail for reason in reasons)
-
-
-def _decision(ticket: Ticket) -> AssignmentDecision | None:
-    if ticket.assignee_id is None:
-        return None
-    return AssignmentDecision.objects.filter(ticket=ticket).select_related("agent").first()
 
 
 def _agents(ticket: Ticket) -> list[AgentProfile]:

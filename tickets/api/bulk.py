@@ -21,8 +21,8 @@ from tickets import services
 from tickets.api import inputs
 from tickets.lifecycle import Status
 from tickets.models import Ticket
+from tickets.services.bulk import MAX_TICKETS
 
-MAX_TICKETS = 200
 ACTIONS = ("status", "assign", "priority", "tag")
 
 

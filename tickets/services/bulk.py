@@ -10,6 +10,8 @@ from servicedesk.api.errors import problem_for_status, problem_of
 from servicedesk.errors import DomainError
 from tickets.models import Ticket
 
+# So many at a time.
+MAX_TICKETS = 200
 Change = Callable[[Ticket], object]
 # Does a thing of this name and answers what it answered; or, where that was done, what it did.
 Once = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]

@@ -17,6 +17,7 @@ from tickets.api import bulk
 from tickets.lifecycle import Status
 from tickets.models import Ticket
 from tickets.models.category import MAX_TAGS
+from tickets.services.bulk import MAX_TICKETS
 from tickets.tests.state import assert_consistent, kinds, snapshot
 from tickets.tests.test_races import Meeting, at_once
 
@@ -253,7 +254,7 @@ def test_customers_may_not_not_even_with_their_own(as_user, alice, charlie, tick
         {"ids": None},
         {"ids": ["1"]},
         {"ids": [True]},
-        {"ids": list(range(1, bulk.MAX_TICKETS + 2))},
+        {"ids": list(range(1, MAX_TICKETS + 2))},
         {"action": "delete"},
         {"action": None},
         {"action": ["priority"]},
@@ -287,12 +288,12 @@ def test_a_change_of_tags_that_is_none_is_refused(as_user, bob, tickets, tags):
 
 
 def test_two_hundred_are_not_too_many(as_user, alice, bob):
-    rows = [Ticket(requester=alice, subject=f"{n}") for n in range(bulk.MAX_TICKETS)]
+    rows = [Ticket(requester=alice, subject=f"{n}") for n in range(MAX_TICKETS)]
     found = [ticket.pk for ticket in Ticket.objects.bulk_create(rows)]
 
     response = as_user(bob).post(URL, {"ids": found, "action": "priority", "priority": "high"})
 
-    assert [result["ok"] for result in response.json()["results"]] == [True] * bulk.MAX_TICKETS
+    assert [result["ok"] for result in response.json()["results"]] == [True] * MAX_TICKETS
 
 
 def test_what_one_sees_is_asked_once_and_the_rest_grows_with_the_tickets(as_user, alice, bob):

@@ -47,6 +47,7 @@ def test_the_bound_is_where_the_library_looks_for_it():
 
 
 def test_only_short_texts_are_remembered():
+    _remembered.cache_clear()
     before = _remembered.cache_info().currsize
     render_markdown("x" * (CACHED_LENGTH + 1))
     assert _remembered.cache_info().currsize == before

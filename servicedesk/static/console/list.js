@@ -6,7 +6,7 @@
 import { button, element, fill } from "../desk/dom.js";
 import { keepTimes } from "../desk/times.js";
 import { client } from "./frame.js";
-import { keepPresence } from "./presence.js";
+import { freshenPresence, keepPresence } from "./presence.js";
 import { register } from "./shortcuts.js";
 
 /** How long a change of what is shown, and of anything else, may wait to be looked at. */
@@ -22,6 +22,7 @@ const order = () => rowsIn(document).map(idOf).join();
 /** @type {Set<number>} Tickets that are to be looked at again. */
 let touched = new Set();
 let dueAt = Infinity;
+let isReading = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
@@ -33,25 +34,44 @@ function look(/** @type {number} */ within) {
   timer = setTimeout(read, within);
 }
 
+/** One at a time: an earlier answer must not come after a later one. */
 async function read() {
   dueAt = Infinity;
   if (document.hidden) return;
+  if (isReading) return look(SHOWN_MS);
+  isReading = true;
   const changed = touched;
   touched = new Set();
-  const response = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
-  if (!response?.ok || response.redirected) return changed.forEach((id) => touched.add(id));
+  try {
+    const fresh = await pageNow();
+    if (fresh) show(fresh, changed);
+  } catch {
+    for (const id of changed) touched.add(id);
+    look(OTHER_MS);
+  } finally {
+    isReading = false;
+  }
+}
+
+/** Null where the list is not there for this user any more; throws where it may be, later. */
+async function pageNow() {
+  const response = await fetch(location.href, { credentials: "same-origin" });
+  if (response.redirected) return null;
+  if (!response.ok) throw new Error(`The list answered ${response.status}.`);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (fresh.querySelector("#changelist")) show(fresh, changed);
+  return fresh.querySelector("#changelist") ? fresh : null;
 }
 
 function show(/** @type {Document} */ fresh, /** @type {Set<number>} */ changed) {
   const found = new Map(rowsIn(fresh).map((row) => [idOf(row), row]));
   for (const row of rowsIn(document)) {
     const now = found.get(idOf(row));
+    const wasGone = row.classList.contains("is-gone");
     row.classList.toggle("is-gone", !now);
     if (!now) row.title = "Not in this view any more";
-    else if (changed.has(idOf(row))) exchange(row, now);
+    else if (wasGone || changed.has(idOf(row))) exchange(row, now);
   }
+  freshenPresence();
   const shown = new Set(rowsIn(document).map(idOf));
   tell([...found.keys()].filter((id) => !shown.has(id)).length, [...found.keys()].join());
 }
@@ -74,6 +94,7 @@ function exchange(/** @type {HTMLElement} */ row, /** @type {HTMLElement} */ now
   row.classList.remove("is-changed");
   void row.offsetWidth; // so that the mark is drawn anew
   row.classList.add("is-changed");
+  row.title = "Changed while you were looking";
 }
 
 /** Without what the page itself keeps fresh. */

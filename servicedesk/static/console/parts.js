@@ -71,7 +71,8 @@ export async function submit(form, submitter = null) {
     // Signing in elsewhere has changed it.
     body.set("csrfmiddlewaretoken", csrfToken());
     const own = shown.closest("[data-part]")?.getAttribute("data-part");
-    const answer = await ask(form.getAttribute("action") ?? location.href, { method: "POST", body });
+    const url = form.getAttribute("action") ?? location.href;
+    const answer = await ask(url, { method: "POST", body }, own);
     if (!answer) return false;
     exchangeAll(answer, own);
     return answer.isDone;
@@ -82,8 +83,13 @@ export async function submit(form, submitter = null) {
 
 // --- Asking -------------------------------------------------------------------------------
 
-/** @returns {Promise<{root: Document, isDone: boolean} | null>} None where no page came. */
-async function ask(url, init) {
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ * @param {string} [own] The part whose form is sent.
+ * @returns {Promise<{root: Document, isDone: boolean} | null>} None where no page came.
+ */
+async function ask(url, init, own) {
   let response, text;
   try {
     response = await fetch(url, { credentials: "same-origin", headers: { Accept: "text/html" }, ...init });
@@ -107,7 +113,7 @@ async function ask(url, init) {
     if (init.method) unsure(`The desk answered ${response.status}.`);
     return null;
   }
-  say(root);
+  say(root, own);
   return { root, isDone: response.ok };
 }
 
@@ -116,21 +122,27 @@ function unsure(/** @type {string} */ why) {
   notify(`${why} Look whether it was done before you try again.`, { kind: "bad" });
 }
 
-/** Django's messages on the page that came. */
-function say(/** @type {Document} */ root) {
+/** Django's messages on the page that came, but for a refusal that the part explains by itself. */
+function say(root, own) {
+  const isExplained = own && root.querySelector(`${named(own)} [role="alert"]`);
   for (const line of root.querySelectorAll(".messagelist > li")) {
     const isBad = line.matches(".error, .warning");
+    if (isBad && isExplained) continue;
     notify(line.textContent.trim(), { kind: isBad ? "bad" : "good" });
   }
 }
 
 // --- Exchanging ---------------------------------------------------------------------------
 
+/** A selector. */
+const named = (/** @type {string} */ part) => `[data-part="${CSS.escape(part)}"]`;
+
 /** `own` is the part whose form was sent: it is exchanged whatever is in it. */
 function exchangeAll({ root }, own) {
+  document.title = root.title;
   for (const part of document.querySelectorAll("[data-part]")) {
     const name = part.getAttribute("data-part");
-    const fresh = root.querySelector(`[data-part="${CSS.escape(name)}"]`);
+    const fresh = root.querySelector(named(name));
     if (fresh) exchange(part, fresh, name === own);
   }
 }
@@ -158,6 +170,8 @@ function exchange(/** @type {Element} */ part, /** @type {Element} */ fresh, isF
 function isInUse(/** @type {Element} */ part) {
   if (part.matches("[data-calm]:hover") && matchMedia("(hover: hover)").matches) return true;
   if (part.contains(document.activeElement) && document.activeElement.matches(FIELDS)) return true;
+  // A list of choices is open, wherever it is drawn.
+  if (part.querySelector("[aria-expanded=true]")) return true;
   return [...part.querySelectorAll(FIELDS)].some(isEdited);
 }
 
@@ -211,7 +225,7 @@ function drawn(/** @type {Element} */ part) {
 /** What waited for somebody to be done. */
 function showWaiting() {
   for (const [name, fresh] of waiting) {
-    const part = document.querySelector(`[data-part="${CSS.escape(name)}"]`);
+    const part = document.querySelector(named(name));
     if (part) exchange(part, fresh);
   }
 }

@@ -11,11 +11,12 @@ export function keepPresence() {
   client.on("presence", ({ user, state }) => {
     for (const dot of document.querySelectorAll(`[data-presence="${user}"]`)) show(dot, state);
   });
-  page.addEventListener("exchanged", watch);
-  watch();
+  page.addEventListener("exchanged", freshenPresence);
+  freshenPresence();
 }
 
-function watch() {
+/** Dots that have come since. */
+export function freshenPresence() {
   const dots = [...document.querySelectorAll("[data-presence]")];
   const users = [...new Set(dots.map((dot) => Number(dot.dataset.presence)))].sort((a, b) => a - b);
   for (const dot of dots) {

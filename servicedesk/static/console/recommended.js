@@ -6,13 +6,9 @@ import { notify } from "../desk/notices.js";
 import { page, refresh } from "./parts.js";
 
 const SHOWN = 8;
-const PARTS = {
-  skill: "Skill",
-  headroom: "Room",
-  sla_fit: "In time",
-  rest: "Rest",
-  affinity: "Knows them",
-};
+/** Precondition failed: somebody changed it first. */
+const CHANGED = 412;
+const OVERTAKEN = "Somebody changed this ticket just now. Look what is new, and try again.";
 
 /** Fill in the fold of the assignee's card, in this one and in those that take its place. */
 export function keepRecommendations(/** @type {number} */ id) {
@@ -29,26 +25,27 @@ export function keepRecommendations(/** @type {number} */ id) {
 
 async function show(id, fold) {
   const place = fold.querySelector("div");
+  const labels = JSON.parse(fold.dataset.labels);
   if (!place.hasChildNodes()) place.textContent = "Looking…";
   try {
     const { candidates } = await get(`/tickets/${id}/recommendations`);
-    const rows = candidates.slice(0, SHOWN).map((each) => candidate(id, each));
+    const rows = candidates.slice(0, SHOWN).map((each) => candidate(id, each, labels));
     fill(place, rows.length ? rows : element("p", { class: "desk-quiet", text: "There are no agents." }));
   } catch (problem) {
     place.textContent = problem.detail ?? problem.message;
   }
 }
 
-function candidate(id, { agent, total, parts, eligible, summary }) {
+function candidate(id, { agent, total, parts, eligible, summary }, labels) {
   const bar = ([name, value]) =>
     element(
       "div",
       {},
-      element("dt", { text: PARTS[name] ?? name }),
+      element("dt", { text: labels[name] ?? name }),
       element(
         "dd",
         {},
-        element("meter", { min: "0", max: "1", value: String(value), "aria-label": PARTS[name] ?? name }),
+        element("meter", { min: "0", max: "1", value: String(value), "aria-label": labels[name] ?? name }),
         ` ${value.toFixed(2)}`,
       ),
     );
@@ -78,7 +75,7 @@ async function assign(id, agent) {
     await put(`/tickets/${id}/assign`, { assignee: agent.id }, { ifMatch: version.value });
     notify(`It is with ${agent.name} now.`, { kind: "good" });
   } catch (problem) {
-    notify(problem.detail ?? problem.message, { kind: "bad" });
+    notify(problem.status === CHANGED ? OVERTAKEN : problem.detail ?? problem.message, { kind: "bad" });
   }
   refresh();
 }

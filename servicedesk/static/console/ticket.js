@@ -89,6 +89,11 @@ document.addEventListener(
   { capture: true },
 );
 
+// Django's boxes that look choices up as one types.
+page.addEventListener("exchanged", ({ detail: part }) => {
+  globalThis.django?.jQuery(part).find(".admin-autocomplete").djangoAdminSelect2?.();
+});
+
 keepPresence();
 keepRecommendations(id);
 register(ticketShortcuts(reply));

@@ -100,6 +100,8 @@ def test_a_stale_page_is_given_the_choice(person, caller):
     for text in ("The first subject", "What sam calls it"):
         expect(form.get_by_text(text).first).to_be_visible()
     assert alice.read(ticket)["subject"] == "What sam calls it"
+    # Nothing covers the other choice.
+    form.get_by_role("link", name="Keep theirs").click(trial=True)
     form.get_by_role("button", name="Save mine").click()
     expect(dana.page.locator("h1")).to_contain_text("What dana calls it")
     assert alice.read(ticket)["subject"] == "What dana calls it"
@@ -113,6 +115,21 @@ def test_a_draft_outlives_a_reload(person, caller):
     shown.box.fill("Nearly finished")
     dana.page.reload()
     expect(shown.box).to_have_value("Nearly finished")
+
+
+def test_the_draft_of_a_note_comes_back_as_a_note(person, caller):
+    ticket = caller("alice").open("Not for alice")
+    dana = person("dana")
+    shown = ConsoleTicket(dana.page)
+    shown.show(ticket)
+    shown.composer.get_by_label("Internal note").check(force=True)
+    shown.box.fill("She has asked twice.")
+    dana.page.goto("/admin/")
+    shown.show(ticket)
+    expect(shown.box).to_have_value("She has asked twice.")
+    shown.composer.get_by_role("button", name="Save note").click()
+    expect(shown.message("She has asked twice.")).to_be_visible()
+    assert [message["internal"] for message in caller("sam").messages(ticket)] == [True]
 
 
 def test_a_reply_with_a_file_goes_out_without_scripts(

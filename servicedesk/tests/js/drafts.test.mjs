@@ -34,6 +34,16 @@ test("what is sent or emptied leaves nothing", () => {
   assert.equal(draft.text, "");
 });
 
+test("the draft of a note is not taken for a reply", () => {
+  const shelf = storage();
+  const draft = new Draft(KEY, shelf);
+  assert.equal(draft.internal, false);
+  draft.internal = true;
+  assert.equal(shelf.items.size, 0);
+  draft.text = "Between us";
+  assert.equal(new Draft(KEY, shelf).internal, true);
+});
+
 test("after a fortnight a draft is thrown away, whoever looks", (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: 0 });
   const shelf = storage();

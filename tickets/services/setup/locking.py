@@ -16,7 +16,8 @@ AnyRow = TypeVar("AnyRow", bound=models.Model)
 
 def lock(row: AnyRow) -> AnyRow:
     """The row, fresh. Raises Http404 where somebody has deleted it meanwhile."""
-    rows = type(row)._default_manager.select_for_update(no_key=True)
+    # Of what a request calls its user, the type is a wrapper's.
+    rows = row.__class__._default_manager.select_for_update(no_key=True)
     locked: AnyRow | None = rows.filter(pk=row.pk).first()
     if locked is None:
         raise Http404
