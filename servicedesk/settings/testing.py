@@ -21,3 +21,6 @@ else:
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 0, "max_size": 40, "timeout": 30}
     # Nothing here outlives a crash of the database server, so no commit waits for the disk.
     DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
+
+# Otherwise every test client reads all static files anew.
+WHITENOISE_AUTOREFRESH = True
