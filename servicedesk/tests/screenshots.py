@@ -53,14 +53,14 @@ def _choose_some(page: Page) -> None:
     boxes = page.locator("input[name=_selected_action]")
     for index in range(min(3, boxes.count())):
         boxes.nth(index).check()
-    page.get_by_label("Action").select_option(label="Change the status…")
-    page.get_by_role("button", name="Go").click()
-    page.get_by_role("button", name="Change").wait_for()
+    page.get_by_label("Action:").select_option(label="Change the status…")
+    page.get_by_role("button", name="Go", exact=True).click()
+    page.get_by_role("button", name="Change", exact=True).wait_for()
 
 
 def _begin_a_ticket(page: Page) -> None:
     page.get_by_label("Subject").fill("VPN drops when I join a call")
-    page.get_by_label("Description").first.fill("It worked yesterday.")
+    page.locator("textarea[name=description]").fill("It worked yesterday.")
 
 
 SHOTS = (

@@ -1,7 +1,7 @@
 """What agents do in the console, beside the conversation."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from servicedesk.tests.browser.pages import ConsoleTicket
 
@@ -92,21 +92,14 @@ def test_colleagues_see_each_other_and_what_each_does(person, caller):
 
 
 def test_the_start_page_follows_the_desk(person, caller):
-    sam = caller("sam")
-    agents = {agent["name"]: agent for agent in sam.call("/agents/")["results"]}
-    dana = person("dana")
-    try:
-        for agent in agents.values():
-            sam.call(f"/agents/{agent['id']}/", {"capacity": 0}, "PATCH")
-        dana.page.goto("/admin/")
-        ticket = caller("alice").open("Nobody has room for this")
-        row = dana.page.locator("[data-part=unassigned] li", has_text="Nobody has room for this")
-        expect(row).to_be_visible()
-    finally:
-        for agent in agents.values():
-            sam.call(f"/agents/{agent['id']}/", {"capacity": agent["capacity"]}, "PATCH")
-    take = row.get_by_role("button", name=f"Take SD-{ticket}")
-    take.click()
+    sam, dana = caller("sam"), person("dana")
+    dana.page.goto("/admin/")
+    # Nobody knows that, so nobody is given it.
+    sam.call("/skills/", {"name": "cuneiform"})
+    ticket = caller("alice").open("A clay tablet", required_skills=["cuneiform"])
+    row = dana.page.locator("[data-part=unassigned] li", has_text="A clay tablet")
+    expect(row).to_be_visible()
+    row.get_by_role("button", name=f"Take SD-{ticket}").click()
     dana.page.wait_for_url(f"**/ticket/{ticket}/change/")
     assert caller("alice").read(ticket)["assignee"]["name"] == "Dana Diaz"
 
@@ -125,3 +118,21 @@ def test_a_box_that_looks_choices_up_works_after_its_part_was_drawn_anew(person,
     dana.page.get_by_role("option", name="Espresso machines").click()
     dana.page.locator("#edit").get_by_role("button", name="Save").click()
     expect(dana.page.locator(".desk-facts")).to_contain_text("Espresso machines")
+
+
+def test_a_file_that_is_refused_says_why_and_the_others_go_out(person, caller):
+    ticket = caller("alice").open("Which settings?")
+    bob = person("bob")
+    bob.watch.expect_status(400)
+    shown = ConsoleTicket(bob.page)
+    shown.show(ticket)
+    shown.drop("settings.txt", b"proxy = none")
+    virus = FilePayload(name="run.exe", mimeType="text/plain", buffer=b"MZ" + bytes(200))
+    shown.composer.locator("input[type=file]").set_input_files(virus)
+    refused = bob.page.locator(".desk-upload.is-refused", has_text="run.exe")
+    expect(refused.locator(".desk-upload-reason")).not_to_be_empty()
+    refused.get_by_role("button", name="Remove").click()
+    shown.write("These.")
+    expect(shown.message("These.")).to_contain_text("settings.txt")
+    (message,) = caller("alice").messages(ticket)
+    assert [file["filename"] for file in message["attachments"]] == ["settings.txt"]
