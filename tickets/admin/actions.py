@@ -22,10 +22,7 @@ MAX_REASON = 2000
 
 class Move(TicketAction):
     name = "move"
-    # Nothing leads back to new.
-    to = forms.ChoiceField(
-        choices=[choice for choice in Status.choices if choice[0] != Status.NEW], label="Status"
-    )
+    to = forms.ChoiceField(choices=Status.choices, label="Status")
     comment = Words(max_length=MAX_BODY, rows=3, required=False)
     is_internal = forms.BooleanField(required=False, label="As an internal note")
     resolution = Words(

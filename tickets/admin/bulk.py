@@ -6,7 +6,7 @@ between has shown; so what is refused there is refused here, in the same words.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from tickets import services
 from tickets.admin.actions import Assign, ChangePriority, Move
 from tickets.admin.base import TicketAction
 from tickets.admin.fields import Tags
-from tickets.models import Ticket
+from tickets.lifecycle import Status
+from tickets.models import Priority, Ticket
 from tickets.services.bulk import MAX_TICKETS
 
 PAIR = re.compile(r"([0-9]{1,18}):([0-9]{1,9})")
@@ -53,6 +54,7 @@ class BulkAction:
     form: type[TicketAction]
     label: str
     submit: str
+    initial: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -63,8 +65,8 @@ ACTIONS = {
     action.name: action
     for action in (
         BulkAction(Assign, "Assign", "Assign"),
-        BulkAction(Move, "Change the status", "Change"),
-        BulkAction(ChangePriority, "Set the priority", "Set"),
+        BulkAction(Move, "Change the status", "Change", {"to": Status.RESOLVED}),
+        BulkAction(ChangePriority, "Set the priority", "Set", {"to": Priority.HIGH}),
         BulkAction(Tag, "Tag", "Tag"),
     )
 }

@@ -120,7 +120,9 @@ class ListActions(admin.ModelAdmin):  # type: ignore[type-arg]
         form: TicketAction | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        form = form or action.form(ticket=tickets[0].ticket, caller=caller_of(request))
+        form = form or action.form(
+            ticket=tickets[0].ticket, caller=caller_of(request), initial=action.initial
+        )
         context = {
             "title": action.label,
             "action": action,
