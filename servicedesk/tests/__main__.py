@@ -22,7 +22,7 @@ from servicedesk.tests.services import Service, ServiceUnusable, find_services
 # pytest-xdist gives its workers ten seconds to end; this is a little more.
 INTERRUPT_SECONDS = 15
 # The second pass waits much, and has more to do.
-WORKERS = {"sqlite": 1, "postgres": 3}
+WORKERS = {"sqlite": 1, "postgres": 2}
 # What pytest answers where a part of the suite was asked for that belongs to the other pass.
 NOTHING_TO_RUN = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -109,7 +109,7 @@ def _run_passes(
             }
             is_last = name == "postgres" or not postgres.url
             output = None if is_last or is_decided else home / f"{name}.txt"
-            spread = [] if is_decided else ["-n", str(WORKERS[name]), "--dist", "loadgroup"]
+            spread = [] if is_decided else ["-n", str(WORKERS[name])]
             started = Pass(
                 name,
                 [*spread, *arguments],

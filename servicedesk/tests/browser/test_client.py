@@ -10,7 +10,7 @@ from servicedesk.tests.browser.caller import Caller
 from servicedesk.tests.browser.people import Person
 from servicedesk.tests.processes import ROOT
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 JAVASCRIPT = {"Content-Type": "text/javascript"}
 # What a front end would do, with what it hears kept for the test to look at.

@@ -5,7 +5,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from servicedesk.tests.browser.pages import ConsoleTicket
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 
 def fold(page: Page, name: str) -> None:

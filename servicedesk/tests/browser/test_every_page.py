@@ -11,7 +11,7 @@ from servicedesk.tests.browser.chromium import DESKTOP, PHONE
 from servicedesk.tests.browser.hostile import Hostile, everywhere
 from servicedesk.tests.browser.pages import settle
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 # Path, and what of the hostile ticket is to be read there; `{ticket}` is its number.
 PORTAL = {

@@ -10,7 +10,7 @@ from servicedesk.tests.browser.chromium import PASSWORD, sign_in
 from servicedesk.tests.browser.pages import ConsoleTicket, PortalTicket, TicketPage
 from servicedesk.tests.browser.people import Person
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 OTHER_PASSWORD = "another-password-for-the-demo"
 

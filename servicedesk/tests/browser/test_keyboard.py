@@ -5,7 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from servicedesk.tests.browser.pages import ConsoleTicket, PortalNew
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 MOST_STEPS = 80
 

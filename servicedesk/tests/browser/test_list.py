@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 from servicedesk.tests.browser.chromium import PHONE
 from servicedesk.tests.browser.pages import REMEMBER
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 LIST = "/admin/tickets/ticket/"
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 from servicedesk.tests.browser.caller import Caller
 from servicedesk.tests.browser.pages import PortalNew
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 
 def opened_as(alice: Caller, subject: str) -> list[int]:

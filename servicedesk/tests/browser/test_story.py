@@ -16,7 +16,7 @@ from servicedesk.tests.browser.people import Person
 from servicedesk.tests.frames import INTERNAL_CANARY
 from servicedesk.tests.processes import Desk
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 AWAY_MS = 10_000
 LOADED = "image => image.complete && image.naturalWidth > 0"

@@ -4,7 +4,7 @@ import pytest
 
 from servicedesk.tests.browser.accessibility import barriers
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.once
 
 STRICT = {
     "Content-Type": "text/html",
