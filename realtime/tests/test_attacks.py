@@ -17,7 +17,7 @@ from django.utils import timezone
 from agents.models import Role, Team, User
 from agents.services import update_agent
 from realtime import guard, joining
-from realtime.database import THREADS, in_database
+from realtime.database import THREADS, in_database, writing
 from realtime.hub import get_hub
 from realtime.limits import FRAMES_AT_ONCE
 from realtime.messages import Check
@@ -141,7 +141,7 @@ async def test_who_left_the_team_hears_nothing_more_though_the_desk_is_busy(alic
         await peer.join(ticket)
         busy = [asyncio.create_task(in_database(time.sleep, 1)) for _ in range(THREADS)]
         await asyncio.sleep(0.1)
-        await asyncio.to_thread(taken_out_of_all_teams, bob, ticket, sam)
+        await writing(taken_out_of_all_teams, bob, ticket, sam)
         await asyncio.gather(*busy)
         assert "A secret" not in await texts_of(peer)
 
@@ -164,7 +164,7 @@ async def test_a_second_change_during_the_look_at_the_first_is_waited_for(
         monkeypatch.setattr(guard, "in_database", held_up)
         (await get_hub()).hear(Check([bob.pk], []))
         await first_was_read.wait()
-        await asyncio.to_thread(taken_out_of_all_teams, bob, ticket, sam)
+        await writing(taken_out_of_all_teams, bob, ticket, sam)
         await asyncio.sleep(A_MOMENT)
         may_answer.set()
         assert "message.created" not in [frame.get("event") for frame in await heard(peer)]
@@ -214,13 +214,13 @@ async def test_joining_and_leaving_in_a_burst_makes_no_gap_and_no_double(ticket,
             reply(ticket, sam, f"{number}", internal=number % 3 == 0)
 
     async with signed_in(alice) as peer:
-        writing = asyncio.create_task(asyncio.to_thread(burst))
+        replying = asyncio.create_task(writing(burst))
         seqs = [1]
         for _ in range(int(FRAMES_AT_ONCE) // 2 - 2):
             await peer.done("room.join", ticket=ticket.pk, last_seq=seqs[-1])
             await peer.done("room.leave", room=room)
             seqs += seqs_in(peer)
-        await writing
+        await replying
         await peer.done("room.join", ticket=ticket.pk, last_seq=seqs[-1])
         await peer.ask("ping")
         seqs += seqs_in(peer)
@@ -290,7 +290,7 @@ async def test_joining_anew_while_access_is_looked_at_again_makes_no_gap(ticket,
         busy = [asyncio.create_task(in_database(time.sleep, 1)) for _ in range(THREADS)]
         await asyncio.sleep(0.1)
         # It takes nothing away, but makes the desk ask.
-        await asyncio.to_thread(update_agent, agent=bob.agent, at=timezone.now(), teams=[])
+        await writing(update_agent, agent=bob.agent, at=timezone.now(), teams=[])
         await asyncio.sleep(0.1)
         await peer.say(type="room.join", id="r", data={"ticket": ticket.pk, "last_seq": 0})
         await asyncio.gather(*busy)
